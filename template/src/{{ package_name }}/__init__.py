@@ -1,0 +1,1 @@
+"""A service: routers, services and repositories by feature, over one core."""

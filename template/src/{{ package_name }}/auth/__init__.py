@@ -1,0 +1,1 @@
+"""Signing in: access tokens for requests, refresh tokens for new access tokens."""

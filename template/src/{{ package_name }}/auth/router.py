@@ -1,0 +1,41 @@
+"""Signing in over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response, status
+from fastapi.security import OAuth2PasswordRequestForm
+
+from ..core.problems import problem_responses
+from .dependencies import AuthServiceDep
+from .schemas import RefreshRequest, TokenPair
+
+router = APIRouter(prefix="/auth", tags=["auth"], responses=problem_responses(401))
+
+# Required by RFC 6749, section 5.1: no cache may keep a token.
+NO_STORE = "no-store"
+
+
+@router.post("/token")
+async def create_token(
+    response: Response,
+    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    service: AuthServiceDep,
+) -> TokenPair:
+    """Sign in with an e-mail address (as `username`) and a password."""
+    response.headers["Cache-Control"] = NO_STORE
+    return await service.sign_in(form.username, form.password)
+
+
+@router.post("/refresh")
+async def refresh_token(
+    response: Response, data: RefreshRequest, service: AuthServiceDep
+) -> TokenPair:
+    """Trade a refresh token for a new pair; each token works once."""
+    response.headers["Cache-Control"] = NO_STORE
+    return await service.refresh(data.refresh_token)
+
+
+@router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
+async def sign_out(data: RefreshRequest, service: AuthServiceDep) -> None:
+    """Give up a refresh token; an unknown one is no error."""
+    await service.sign_out(data.refresh_token)

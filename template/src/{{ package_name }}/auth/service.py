@@ -1,0 +1,119 @@
+"""The rules for signing in, staying signed in and signing out."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import structlog
+
+from ..core.database import utc_now
+from ..core.errors import AuthenticationError
+from ..core.passwords import Passwords
+from ..core.tokens import AccessTokens
+from ..users.models import User
+from ..users.repository import UserRepository
+from .models import RefreshToken
+from .repository import RefreshTokenRepository
+from .schemas import TokenPair
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class TokenReuseError(AuthenticationError):
+    """A refresh token came a second time: one of the two senders stole it."""
+
+    # The revocation must outlive the request that is refused.
+    keeps_changes = True
+
+
+class AuthService:
+    """Trades passwords for tokens, and tokens for newer ones."""
+
+    def __init__(
+        self,
+        users: UserRepository,
+        refresh_tokens: RefreshTokenRepository,
+        passwords: Passwords,
+        access_tokens: AccessTokens,
+        refresh_lifetime: timedelta,
+    ) -> None:
+        """Take what the rules work on."""
+        self._users = users
+        self._refresh_tokens = refresh_tokens
+        self._passwords = passwords
+        self._access_tokens = access_tokens
+        self._refresh_lifetime = refresh_lifetime
+
+    async def sign_in(self, email: str, password: str) -> TokenPair:
+        """Trade a password for a pair of tokens.
+
+        Raises:
+            AuthenticationError: no such user, a wrong password or a closed account;
+                which of them cannot be told from the answer or its time.
+        """
+        user = await self._users.get_by_email(email.strip().lower())
+        stored = user.password_hash if user is not None else None
+        is_right, renewed_hash = await self._passwords.verify(password, stored)
+        if user is None or not is_right or not user.is_active:
+            log.info("sign_in_failed")
+            raise AuthenticationError
+        if renewed_hash is not None:
+            user.password_hash = renewed_hash
+        now = utc_now()
+        await self._refresh_tokens.delete_expired(user.id, now)
+        log.info("signed_in", user_id=str(user.id))
+        return await self._issue_pair(user, uuid4(), now)
+
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """Trade a refresh token for a new pair; it cannot be used again.
+
+        Raises:
+            TokenReuseError: it was used before; its whole family is revoked.
+            AuthenticationError: it is unknown, expired or revoked, or its user has
+                changed the password or closed the account.
+        """
+        now = utc_now()
+        token = await self._refresh_tokens.get_by_digest(_digest(refresh_token))
+        if token is None or token.revoked_at is not None or token.expires_at <= now:
+            raise AuthenticationError
+        user = await self._users.get(token.user_id)
+        if user is None or not user.is_active:
+            raise AuthenticationError
+        if user.credentials_version != token.credentials_version:
+            raise AuthenticationError
+        if not await self._refresh_tokens.claim(token, now):
+            await self._refresh_tokens.revoke_family(token.family_id, now)
+            log.warning("refresh_token_reused", user_id=str(user.id))
+            raise TokenReuseError
+        return await self._issue_pair(user, token.family_id, now)
+
+    async def sign_out(self, refresh_token: str) -> None:
+        """Give up a refresh token and all that descend from the same sign-in."""
+        token = await self._refresh_tokens.get_by_digest(_digest(refresh_token))
+        if token is not None:
+            await self._refresh_tokens.revoke_family(token.family_id, utc_now())
+
+    async def _issue_pair(
+        self, user: User, family_id: UUID, now: datetime
+    ) -> TokenPair:
+        refresh_token = secrets.token_urlsafe(32)
+        await self._refresh_tokens.add(
+            RefreshToken(
+                digest=_digest(refresh_token),
+                user_id=user.id,
+                family_id=family_id,
+                credentials_version=user.credentials_version,
+                expires_at=now + self._refresh_lifetime,
+            )
+        )
+        return TokenPair(
+            access_token=self._access_tokens.issue(user.id, user.credentials_version),
+            refresh_token=refresh_token,
+            expires_in=int(self._access_tokens.lifetime.total_seconds()),
+        )
+
+
+def _digest(refresh_token: str) -> str:
+    # A plain digest is enough: the token is random, so there is nothing to guess.
+    return hashlib.sha256(refresh_token.encode()).hexdigest()

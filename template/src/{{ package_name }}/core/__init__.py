@@ -1,0 +1,1 @@
+"""What every feature stands on; nothing in here imports a feature."""

@@ -1,0 +1,1 @@
+"""Items: the example to copy for a feature of your own, and then to delete."""

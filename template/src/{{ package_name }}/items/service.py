@@ -1,0 +1,68 @@
+"""The rules for items."""
+
+from uuid import UUID
+
+from ..core.errors import NotFoundError
+from ..core.pagination import Cursor, PageRequest
+from .models import Item
+from .repository import ItemRepository
+from .schemas import ItemPatch, ItemWrite
+
+
+class ItemService:
+    """Adds, shows, changes and removes items."""
+
+    def __init__(self, items: ItemRepository) -> None:
+        """Take what the rules work on."""
+        self._items = items
+
+    async def create(self, data: ItemWrite) -> Item:
+        """Add an item."""
+        return await self._items.add(Item(**data.model_dump()))
+
+    async def read(self, item_id: UUID) -> Item:
+        """Return one item.
+
+        Raises:
+            NotFoundError: there is no such item for this caller.
+        """
+        item = await self._items.get(item_id)
+        if item is None:
+            message = "There is no such item."
+            raise NotFoundError(message)
+        return item
+
+    async def read_page(self, page: PageRequest) -> tuple[list[Item], str | None]:
+        """Return some items, the newest first, and where the next ones start."""
+        rows = await self._items.list_newest(page.limit + 1, page.after)
+        return page.cut(rows, lambda item: Cursor(item.created_at, item.id))
+
+    async def replace(self, item_id: UUID, data: ItemWrite) -> Item:
+        """Put new content in place of all of an item's.
+
+        Raises:
+            NotFoundError: there is no such item for this caller.
+        """
+        return await self._change(item_id, data.model_dump())
+
+    async def update(self, item_id: UUID, data: ItemPatch) -> Item:
+        """Change what was given and keep the rest.
+
+        Raises:
+            NotFoundError: there is no such item for this caller.
+        """
+        return await self._change(item_id, data.model_dump(exclude_unset=True))
+
+    async def delete(self, item_id: UUID) -> None:
+        """Remove an item.
+
+        Raises:
+            NotFoundError: there is no such item for this caller.
+        """
+        await self._items.delete(await self.read(item_id))
+
+    async def _change(self, item_id: UUID, changes: dict[str, object]) -> Item:
+        item = await self.read(item_id)
+        for name, content in changes.items():
+            setattr(item, name, content)
+        return await self._items.save(item)

@@ -1,0 +1,26 @@
+"""The history of the database's schema."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+SCRIPTS = Path(__file__).parent
+
+
+def alembic_config(database_url: str | None = None) -> Config:
+    """Give Alembic's configuration.
+
+    Args:
+        database_url: Which database to work on; by default the settings' one.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["database_url"] = database_url
+    return config
+
+
+def upgrade(database_url: str) -> None:
+    """Bring a database to the newest schema."""
+    command.upgrade(alembic_config(database_url), "heads")

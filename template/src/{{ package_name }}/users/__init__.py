@@ -1,0 +1,1 @@
+"""People who use the service: registration and their own account."""

@@ -1,0 +1,43 @@
+"""What clients send about users, and what they are shown."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, EmailStr, Field, StringConstraints
+from pydantic.json_schema import SkipJsonSchema
+
+from ..core.schemas import Line, PatchSchema, RecordSchema, RequestSchema
+
+Email = Annotated[EmailStr, AfterValidator(str.lower)]
+"""An e-mail address; upper and lower case make no difference."""
+
+NewPassword = Annotated[str, StringConstraints(min_length=12, max_length=128)]
+"""Length is what makes a password hard to guess (NIST SP 800-63B, 3.1.1.2)."""
+
+
+class UserCreate(RequestSchema):
+    """A person who registers."""
+
+    email: Email = Field(examples=["ada@example.com"])
+    password: NewPassword = Field(examples=["a long and quiet river"])
+    full_name: Line = Field(examples=["Ada Lovelace"])
+
+
+class UserUpdate(PatchSchema):
+    """Changes to one's own account."""
+
+    full_name: Line | SkipJsonSchema[None] = None
+
+
+class PasswordChange(RequestSchema):
+    """A new password, and the present one to prove who is asking."""
+
+    current_password: Annotated[str, StringConstraints(max_length=128)]
+    new_password: NewPassword
+
+
+class UserRead(RecordSchema):
+    """A user, as shown to the user."""
+
+    email: str
+    full_name: str
+    is_active: bool

@@ -1,0 +1,1 @@
+"""The service's tests: unit, integration and e2e."""

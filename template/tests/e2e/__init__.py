@@ -1,0 +1,1 @@
+"""The installed command, as a process of its own."""

@@ -1,0 +1,1 @@
+"""The application in this process, on the database that production uses."""
