@@ -1,6 +1,7 @@
 """The service's command: serve it, develop it, look into it."""
 
 import json
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -39,6 +40,7 @@ Port = Annotated[
 def serve(port: Port = None) -> None:
     """Serve requests with the settings of the environment."""
     settings = Settings.load()
+    _end_well_when_told_to_stop()
     uvicorn.run(
         FACTORY,
         factory=True,
@@ -59,6 +61,7 @@ def dev(port: Port = None) -> None:
     with development_service() as settings:
         chosen = port or settings.port
         _refuse_taken_port(settings.host, chosen)
+        _end_well_when_told_to_stop()
         typer.echo(f"Documentation: http://{settings.host}:{chosen}/docs")
         uvicorn.run(
             FACTORY,
@@ -86,6 +89,12 @@ def check_config() -> None:
     """Say whether the environment holds usable settings, and what is wrong if not."""
     settings = Settings.load()
     typer.echo(f"The settings are usable ({settings.environment}).")
+
+
+def _end_well_when_told_to_stop() -> None:
+    # Uvicorn finishes its requests and then raises the signal again. By default that
+    # would end the process as if it had been killed; an orderly stop is a success.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 def _refuse_taken_port(host: str, port: int) -> None:

@@ -39,6 +39,6 @@ class AccessLogMiddleware:
                 "request_finished",
                 method=scope["method"],
                 path=scope["path"],
-                status=status,
+                status=None if status is None else int(status),
                 duration_ms=round((perf_counter() - started) * 1000, 1),
             )

@@ -34,6 +34,9 @@ if sys.platform != "win32":
     import fcntl
     import pwd
 
+# Named, because formatting for Python 3.14 drops parentheses that 3.11 needs.
+_UNUSABLE = (OSError, subprocess.SubprocessError)
+_NOT_READY = (OSError, ValueError, IndexError)
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
 _OLDEST_MAJOR = 14
@@ -198,7 +201,7 @@ def _installation(binaries: Path) -> _Installation | None:
     command = [str(binaries / "postgres"), "--version"]
     try:
         answer = subprocess.check_output(command, text=True, timeout=10)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
+    except _UNUSABLE:
         return None  # Missing, or built for another machine: the next place is tried.
     match = re.search(r"\(PostgreSQL\) ((\d+)\S*)", answer)
     if not match or int(match[2]) < _OLDEST_MAJOR or not (binaries / "initdb").exists():
@@ -352,7 +355,7 @@ def _ready_port(home: Path) -> int | None:
         port = int(lines[3]) if lines[7].strip() == "ready" else None
         if port:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except (OSError, ValueError, IndexError):
+    except _NOT_READY:
         return None
     return port
 
