@@ -1,0 +1,208 @@
+"""Every variant as it comes out: complete, clean, and nothing left of the template."""
+
+import ast
+import json
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from pytest_copie.plugin import Copie
+
+from tests.answers import ALL_ON, VARIANTS, Answers
+from tests.commands import run
+from tests.conftest import Render
+from tests.test_questions import HOSTILE_NAMES
+
+RUFF = Path(sys.executable).with_name("ruff")
+
+BRACES = {"justfile", ".github/workflows/ci.yml"}
+"""Files whose own language has double braces."""
+
+LAYERS = {
+    "router": "api",
+    "service": "services",
+    "repository": "repositories",
+    "models": "models",
+    "schemas": "schemas",
+    "dependencies": "dependencies",
+    "commands": "commands",
+}
+
+# What an answer leaves out, in the words of the domain layout. This is written down
+# a second time on purpose: copier.yml says how, this says what.
+WITHOUT_USERS = (
+    r"src/\w+/(auth|users)/.*|src/\w+/core/(local_secret|passwords|tokens)\.py"
+    r"|src/\w+/migrations/versions/0002_users\.py|tests/.*(auth|people|users|owners|passwords|tokens).*"
+)
+WITHOUT_DATABASE = (
+    r"src/\w+/(migrations/.*|core/(database\w*|local_database|local_postgres)\.py)"
+    r"|tests/.*(database|migrations|postgres|transactions).*"
+)
+WITHOUT_POSTGRESQL = r"src/\w+/core/local_postgres\.py|tests/.*local_postgres.*"
+
+
+def files(service: Path) -> set[str]:
+    """List a service's files."""
+    return {str(path.relative_to(service)) for path in service.rglob("*") if path.is_file()}
+
+
+def texts(service: Path) -> dict[str, str]:
+    """Read a service's files."""
+    return {name: (service / name).read_text("utf-8") for name in sorted(files(service))}
+
+
+def layered(name: str) -> str | None:
+    """Name the file of the layered layout for one of the domain layout."""
+    parts = re.fullmatch(r"(src/\w+)/(auth|items|users)/(\w+)\.py", name)
+    if parts is None:
+        return re.sub(r"(src/\w+)/api\.py", r"\1/api/__init__.py", name)
+    package, feature, role = parts.groups()
+    return None if role == "__init__" else f"{package}/{LAYERS[role]}/{feature}.py"
+
+
+def expected_files(everything: set[str], answers: Answers) -> set[str]:
+    """Work out which files a service with these answers has."""
+    expected = everything
+    if answers.get("auth", "jwt") == "none":
+        expected = {name for name in expected if not re.fullmatch(WITHOUT_USERS, name)}
+    if answers.get("database") == "none":
+        expected = {name for name in expected if not re.fullmatch(WITHOUT_DATABASE, name)}
+    if answers.get("database", "postgresql") != "postgresql":
+        expected = {name for name in expected if not re.fullmatch(WITHOUT_POSTGRESQL, name)}
+    if answers.get("layout") == "layered":
+        moved = {name for name in map(layered, expected) if name}
+        folders = {
+            name.rpartition("/")[0]
+            for name in moved
+            if re.fullmatch(rf"src/\w+/({'|'.join(LAYERS.values())})/\w+\.py", name)
+        }
+        expected = moved | {f"{folder}/__init__.py" for folder in folders}
+    return expected
+
+
+def assert_clean(service: Path) -> None:
+    """Check a service's code as its own configuration wants it, writing nothing."""
+    run(RUFF, "format", "--check", "--no-cache", ".", cwd=service)
+    run(RUFF, "check", "--no-cache", ".", cwd=service)
+
+
+@pytest.fixture(params=list(VARIANTS.values()), ids=list(VARIANTS))
+def answers(request: pytest.FixtureRequest) -> Answers:
+    """The answers of one variant."""
+    variant: Answers = request.param
+    return variant
+
+
+def test_the_files_are_those_the_answers_ask_for(render: Render, answers: Answers) -> None:
+    everything = files(render({**ALL_ON, "license": answers.get("license", "MIT")}))
+
+    assert files(render(answers)) == expected_files(everything, answers)
+
+
+def test_there_are_no_empty_folders(render: Render, answers: Answers) -> None:
+    service = render(answers)
+
+    assert not [path for path in service.rglob("*") if path.is_dir() and not any(path.iterdir())]
+
+
+def test_nothing_is_left_of_the_template(render: Render, answers: Answers) -> None:
+    for name, text in texts(render(answers)).items():
+        assert not re.search(r"\{%|%\}|\{#|#\}", text), name
+        assert name in BRACES or "{{" not in text, name
+
+
+def test_every_file_ends_with_one_newline(render: Render, answers: Answers) -> None:
+    for name, text in texts(render(answers)).items():
+        assert not text or re.search(r"\S\n\Z", text), name
+        assert "\r" not in text, name
+        assert not re.search(r"(?m)[ \t]+$", text), f"White space at the end of a line of {name}."
+        # Two empty lines are Python's; elsewhere an answer left a hole.
+        assert name.endswith((".py", ".mako")) or "\n\n\n" not in text, f"A hole in {name}."
+
+
+def test_every_format_parses(render: Render, answers: Answers) -> None:
+    for name, text in texts(render(answers)).items():
+        match Path(name).suffix:
+            case ".py":
+                compile(text, name, "exec", dont_inherit=True)
+            case ".toml":
+                tomllib.loads(text)
+            case ".yml" | ".yaml":
+                yaml.safe_load(text)
+            case ".json":
+                json.loads(text)
+
+
+def test_the_code_is_clean_as_rendered(render: Render, answers: Answers) -> None:
+    assert_clean(render(answers))
+
+
+def test_the_metadata_says_what_was_answered(render: Render, answers: Answers) -> None:
+    service = render(answers)
+    project = tomllib.loads((service / "pyproject.toml").read_text("utf-8"))["project"]
+    licence = answers.get("license", "Proprietary")
+
+    assert project["requires-python"].startswith(f">={answers.get('python_version', '3.11')},<")
+    assert project["license"] == {"Proprietary": "LicenseRef-Proprietary"}.get(licence, licence)
+    title = {
+        "MIT": "MIT License",
+        "Apache-2.0": "Apache License",
+        "BSD-3-Clause": "BSD 3-Clause License",
+        "Proprietary": "All rights reserved",
+    }[licence]
+    assert title in (service / "LICENSE").read_text("utf-8")
+
+
+@pytest.mark.parametrize("layout", ["domain", "layered"])
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_free_text_arrives_intact(render: Render, name: str, layout: str) -> None:
+    text = {"project_name": name, "description": name, "author_name": name}
+    service = render({**text, "layout": layout, "license": "MIT"})
+    package = yaml.safe_load((service / ".copier-answers.yml").read_text("utf-8"))["package_name"]
+
+    project = tomllib.loads((service / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["description"] == name
+    assert project["authors"][0]["name"] == name
+    assert f" {name}\n" in (service / "LICENSE").read_text("utf-8")
+    # Markdown wants a backslash before what would be markup.
+    readme = (service / "README.md").read_text("utf-8")
+    assert f"# {name}\n\n{name}\n" in re.sub(r"\\([!-/:-@[-`{-~])", r"\1", readme)
+    about = ast.parse((service / "src" / package / "core" / "about.py").read_text("utf-8"))
+    titles = [
+        ast.literal_eval(node.value)
+        for node in about.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TITLE"
+    ]
+    assert titles == [name]
+    for path in files(service):
+        if path.endswith((".yml", ".yaml")):
+            yaml.safe_load((service / path).read_text("utf-8"))
+    assert_clean(service)
+
+
+@pytest.mark.parametrize("package", ["a", "a" * 24, "core", "items", "zz_top_9"])
+@pytest.mark.parametrize("layout", ["domain", "layered"])
+def test_formatting_does_not_depend_on_the_package_name(
+    render: Render, package: str, layout: str
+) -> None:
+    assert_clean(render({"package_name": package, "layout": layout}))
+
+
+def test_the_longest_text_is_formatted(render: Render) -> None:
+    longest = {"project_name": "n" * 60, "description": "d" * 200, "author_name": "a" * 80}
+
+    assert_clean(render(longest))
+
+
+@pytest.mark.parametrize("database", ["postgresql", "none"])
+def test_pytest_copie_renders_the_same(
+    copie: Copie, template: Path, render: Render, database: str
+) -> None:
+    # Its answers are a user's defaults rather than data: another way in, the same way out.
+    result = copie.copy(extra_answers={"database": database}, template_dir=template)
+
+    assert result.project_dir, result.exception
+    assert texts(result.project_dir) == texts(render({"database": database}))

@@ -1,0 +1,150 @@
+"""The template as it is read: Python first, Jinja where an answer needs it."""
+
+import ast
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import copier
+import pytest
+import yaml
+from pathspec import PathSpec
+
+from tests.answers import CONFIG, QUESTIONS, ROOT, Answers, is_possible
+from tests.commands import commit_all, run
+from tests.conftest import Macros, Render
+
+TEMPLATE = ROOT / "template"
+PACKAGE = TEMPLATE / "src" / "{{ package_name }}"
+RUFF = Path(sys.executable).with_name("ruff")
+
+DISPATCHER = "{% yield module from layered_modules %}{{ module.path }}{% endyield %}.jinja"
+
+STATEMENT_SHARE = 0.025
+"""The most of the template's lines of Python that may be Jinja statements."""
+
+UNPARSABLE = 23
+"""The most files of Python that Jinja keeps from parsing. Lower it when one less does."""
+
+
+def python_sources() -> list[Path]:
+    """List the template's Python, rendered or copied."""
+    return sorted([*TEMPLATE.rglob("*.py"), *TEMPLATE.rglob("*.py.jinja")])
+
+
+def plain_sources() -> list[Path]:
+    """List the Python that is copied as it is."""
+    return sorted(TEMPLATE.rglob("*.py"))
+
+
+def parses(source: Path) -> bool:
+    """Tell whether a file is Python before it is rendered."""
+    try:
+        ast.parse(source.read_text("utf-8"))
+    except SyntaxError:
+        return False
+    return True
+
+
+def exclude_patterns() -> list[str]:
+    """List copier.yml's patterns, whatever their conditions."""
+    lines = [line.strip() for entry in CONFIG["_exclude"] for line in entry.splitlines()]
+    return sorted({line for line in lines if line and not line.startswith("{")})
+
+
+@pytest.mark.parametrize(
+    "source", plain_sources(), ids=lambda path: str(path.relative_to(TEMPLATE))
+)
+def test_a_plain_file_is_python_without_a_trace_of_jinja(source: Path) -> None:
+    text = source.read_text("utf-8")
+
+    ast.parse(text)
+    # The layered layout renders these files too, so not even a brace may look like Jinja.
+    assert not re.search(r"\{\{|\{%|\{#", text)
+
+
+def test_few_lines_of_python_are_jinja() -> None:
+    lines = [line for source in python_sources() for line in source.read_text("utf-8").splitlines()]
+    statements = [line for line in lines if "{%" in line]
+    unparsable = [source for source in python_sources() if not parses(source)]
+
+    share = len(statements) / len(lines)
+    print(f"{len(statements)} of {len(lines)} lines, {share:.1%};", end=" ")
+    print(f"{len(unparsable)} of {len(python_sources())} files do not parse")
+    assert share <= STATEMENT_SHARE
+    assert len(unparsable) <= UNPARSABLE, [str(path.relative_to(TEMPLATE)) for path in unparsable]
+
+
+def test_a_file_is_rendered_only_if_it_needs_an_answer() -> None:
+    for source in python_sources():
+        if source.suffix == ".jinja":
+            assert re.search(r"\{\{|\{%", source.read_text("utf-8")), f"{source} needs no suffix."
+
+
+def test_plain_files_are_clean_before_they_are_rendered(render: Render, tmp_path: Path) -> None:
+    shutil.copy(render({}) / "pyproject.toml", tmp_path)
+    for source in plain_sources():
+        copied = tmp_path / source.relative_to(TEMPLATE)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, copied)
+
+    run(RUFF, "format", "--check", "--no-cache", ".", cwd=tmp_path)
+    # The package's folder is named after an answer, which is no name for a module.
+    run(RUFF, "check", "--no-cache", "--extend-ignore", "N999", ".", cwd=tmp_path)
+
+
+def test_file_names_work_everywhere() -> None:
+    for path in TEMPLATE.rglob("*"):
+        name = path.name
+        assert not re.search(r'[<>:"|?*\\]', name), f"Windows has no such name: {path}"
+        if name not in {DISPATCHER, "{{ package_name }}", "{{_copier_conf.answers_file}}.jinja"}:
+            assert "{" not in name, f"copier.yml decides which files there are: {path}"
+
+
+def test_the_layered_modules_are_the_template_s_modules(macros: Macros) -> None:
+    listed = macros("layout").features
+
+    # The repository includes memory.py; it is no module of a service.
+    unlisted = {"__init__", "memory"}
+    assert {feature: set(roles) for feature, roles in listed.items()} == {
+        folder.name: {path.name.split(".")[0] for path in folder.glob("*.py*")} - unlisted
+        for folder in PACKAGE.iterdir()
+        if folder.is_dir() and folder.name not in {"core", "migrations", "__pycache__"}
+    }
+
+
+def test_relative_imports_of_features_stand_on_one_line() -> None:
+    for source in PACKAGE.glob("[aiu][!p]*/*.py*"):
+        for line in source.read_text("utf-8").splitlines():
+            if re.match(r"\s*from \.", line):
+                assert not line.rstrip().endswith("("), f"{source}: {line}"
+
+
+@pytest.fixture(scope="module")
+def every_file(template: Path, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Every file the template can render, with nothing excluded."""
+    folder = tmp_path_factory.mktemp("unexcluded")
+    clone = folder / "template"
+    run("git", "clone", "--quiet", template, clone, cwd=folder)
+    config = yaml.safe_load((clone / "copier.yml").read_text("utf-8"))
+    del config["_exclude"]
+    (clone / "copier.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
+    commit_all(clone, "Exclude nothing")
+    found: set[str] = set()
+    for layout in QUESTIONS["layout"]["choices"].values():
+        for auth in ("jwt", "none"):
+            for database in ("postgresql", "sqlite", "none"):
+                answers: Answers = {"layout": layout, "auth": auth, "database": database}
+                if is_possible(answers):
+                    service = folder / "-".join(answers.values())
+                    copier.run_copy(
+                        str(clone), service, data=dict(answers), defaults=True, quiet=True
+                    )
+                    found |= {str(path.relative_to(service)) for path in service.rglob("*")}
+    return found
+
+
+@pytest.mark.parametrize("pattern", exclude_patterns())
+def test_every_exclude_pattern_means_a_file(pattern: str, every_file: set[str]) -> None:
+    assert any(PathSpec.from_lines("gitignore", [pattern]).match_files(every_file))

@@ -1,0 +1,317 @@
+"""Updates: new standards arrive, and nothing that is the user's gets lost."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import copier
+import pytest
+import yaml
+from copier.errors import UserMessageError
+from pathspec import PathSpec
+
+from tests.answers import Answers
+from tests.commands import commit_all, run
+from tests.releases import (
+    NEXT,
+    edit,
+    make_next_release,
+    make_repository,
+    past_releases,
+    present_version,
+)
+
+pytestmark = pytest.mark.update
+
+COPIER = Path(sys.executable).with_name("copier")
+
+ANSWERS_FILE = ".copier-answers.yml"
+
+WRITE_ONCE = ["/README.md", "/CHANGELOG.md", "/LICENSE", "/src/*/extras.py", "/src/*/settings.py"]
+"""What `copier update` leaves alone; docs/update.md says so too."""
+
+# The step from the newest past release is what a user takes next; the step from this
+# tree to a later one shows that this tree can be left again.
+STEPS = [
+    *[(release, present_version()) for release in list(past_releases())[-3:]],
+    (present_version(), NEXT),
+]
+
+SETS: dict[str, Answers] = {
+    "defaults": {},
+    "layered-sqlite": {"layout": "layered", "database": "sqlite", "license": "MIT"},
+    "bare": {"database": "none", "auth": "none"},
+}
+
+SWITCHES: list[tuple[Answers, Answers]] = [
+    ({"auth": "none"}, {"auth": "jwt"}),
+    ({"auth": "jwt"}, {"auth": "none"}),
+    ({"database": "postgresql"}, {"database": "sqlite"}),
+    ({"database": "sqlite"}, {"database": "postgresql"}),
+    ({"database": "none", "auth": "none"}, {"database": "postgresql"}),
+    ({"database": "none", "auth": "none"}, {"database": "sqlite", "auth": "jwt"}),
+    ({"database": "postgresql"}, {"database": "none", "auth": "none"}),
+    ({"layout": "layered", "auth": "none"}, {"auth": "jwt"}),
+    ({"layout": "layered", "auth": "jwt"}, {"auth": "none"}),
+    ({"layout": "layered", "database": "none", "auth": "none"}, {"database": "sqlite"}),
+    ({"python_version": "3.11"}, {"python_version": "3.13"}),
+]
+
+Copy = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def releases(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository in which every release has its tag."""
+    return make_repository(tmp_path_factory.mktemp("releases"), template)
+
+
+def copy(template: Path | str, service: Path, release: str, answers: Answers) -> Path:
+    """Make a service at a release and commit it, as its owner would."""
+    copier.run_copy(
+        str(template), service, data=dict(answers), vcs_ref=release, defaults=True, quiet=True
+    )
+    run("git", "init", "--quiet", cwd=service)
+    commit_all(service, "A new service")
+    return service
+
+
+def update(service: Path, release: str | None, answers: Answers | None = None) -> None:
+    """Update a service, without trust and without a question."""
+    copier.run_update(
+        service,
+        data=dict(answers or {}),
+        vcs_ref=release,
+        defaults=True,
+        overwrite=True,
+        quiet=True,
+    )
+
+
+def contents(service: Path) -> dict[str, str]:
+    """Read every file that belongs to a service."""
+    return {
+        str(path.relative_to(service)): path.read_text("utf-8")
+        for path in service.rglob("*")
+        if path.is_file() and ".git" not in path.relative_to(service).parts
+    }
+
+
+def is_write_once(name: str) -> bool:
+    """Tell whether an update leaves a file alone."""
+    return PathSpec.from_lines("gitignore", WRITE_ONCE).match_file(name)
+
+
+def assert_no_conflict(service: Path) -> None:
+    """Nothing is left to settle, neither in git nor in a file."""
+    status = run("git", "status", "--porcelain", cwd=service)
+    assert not [line for line in status.splitlines() if "U" in line[:2] or line.endswith(".rej")]
+    for name, text in contents(service).items():
+        assert "<<<<<<< " not in text, name
+        assert ">>>>>>> " not in text, name
+
+
+def assert_same(updated: Path, fresh: Path, before: dict[str, str]) -> None:
+    """An update leads where a copy leads, except for what it leaves alone."""
+    now, expected = contents(updated), contents(fresh)
+    for files in (now, expected):
+        files.pop(ANSWERS_FILE)
+    kept = {name: text for name, text in before.items() if is_write_once(name)}
+    assert {name: text for name, text in now.items() if is_write_once(name)} == kept
+    assert {name: text for name, text in now.items() if not is_write_once(name)} == {
+        name: text for name, text in expected.items() if not is_write_once(name)
+    }
+
+
+@pytest.mark.parametrize("answers", SETS.values(), ids=SETS.keys())
+@pytest.mark.parametrize(("old", "new"), STEPS)
+def test_an_untouched_service_becomes_a_fresh_one(
+    releases: Path, tmp_path: Path, old: str, new: str, answers: Answers
+) -> None:
+    service = copy(releases, tmp_path / "service", old, answers)
+    before = contents(service)
+
+    update(service, new)
+
+    assert_no_conflict(service)
+    assert_same(service, copy(releases, tmp_path / "fresh", new, answers), before)
+
+
+@pytest.mark.parametrize("layout", ["domain", "layered"])
+@pytest.mark.parametrize(("old", "new"), STEPS)
+def test_what_a_user_did_is_still_there(
+    releases: Path, tmp_path: Path, old: str, new: str, layout: str
+) -> None:
+    service = copy(releases, tmp_path / "service", old, {"layout": layout})
+    package = service / "src" / "order_service"
+    pyproject = service / "pyproject.toml"
+    # Files of the core are edited at their ends, in the middle of a list and below a line.
+    with (package / "core" / "health.py").open("a", encoding="utf-8") as core:
+        core.write('\nMINE = "my own line"\n')
+    edit(pyproject, '"structlog>=26.1"', '"structlog>=26.1,!=26.1.1"')
+    marker = "    # Your own dependencies go below this line.\n"
+    edit(pyproject, marker, f'{marker}    "humanize>=4",\n')
+    marker = "    # Your own development tools go below this line.\n"
+    edit(pyproject, marker, f'{marker}    "ipdb>=0.13",\n')
+    edit(package / "settings.py", '"""', '"""Mine. ')
+    edit(package / "extras.py", '"""', '"""Mine. ')
+    with (service / ".env.example").open("a", encoding="utf-8") as example:
+        example.write("\n# GREETING=Hello\n")
+    (service / "README.md").write_text("# My own words\n", "utf-8")
+    # One file is deleted, and so is the whole example.
+    (service / "justfile").unlink()
+    example_files = list(package.glob("*/items.py"))
+    for path in example_files:
+        path.unlink()
+    shutil.rmtree(package / "items", ignore_errors=True)
+    # A feature of one's own.
+    feature = package / ("orders" if layout == "domain" else "api")
+    feature.mkdir(exist_ok=True)
+    (feature / "own_router.py").write_text('"""Orders."""\n', "utf-8")
+    commit_all(service, "My own work")
+    mine = contents(service)
+
+    update(service, new)
+
+    assert_no_conflict(service)
+    now = contents(service)
+    assert 'MINE = "my own line"' in now["src/order_service/core/health.py"]
+    for line in ('"structlog>=26.1,!=26.1.1"', '"humanize>=4"', '"ipdb>=0.13"'):
+        assert line in now["pyproject.toml"]
+    assert "# GREETING=Hello" in now[".env.example"]
+    for name in mine:
+        assert name in now, f"{name} is gone."
+        if is_write_once(name) or name.endswith("own_router.py"):
+            assert now[name] == mine[name], name
+    assert "justfile" not in now
+    assert not (package / "items").exists()
+    assert not [path for path in example_files if path.exists()]
+
+
+def test_the_next_release_reaches_an_edited_service(releases: Path, tmp_path: Path) -> None:
+    service = copy(releases, tmp_path / "service", present_version(), {})
+    health = service / "src" / "order_service" / "core" / "health.py"
+    with health.open("a", encoding="utf-8") as core:
+        core.write('\nMINE = "my own line"\n')
+    commit_all(service, "My own work")
+
+    update(service, None)
+
+    assert "Changed by the next release." in health.read_text("utf-8")
+    assert (health.parent / "novelty.py").is_file()
+    assert '"pytest-timeout>=2.4",' in (service / "pyproject.toml").read_text("utf-8")
+    assert "Changed" not in (service / "LICENSE").read_text("utf-8")
+    answers = yaml.safe_load((service / ANSWERS_FILE).read_text("utf-8"))
+    assert answers["_commit"] == NEXT
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), SWITCHES, ids=lambda answers: "-".join(answers.values())
+)
+def test_an_answer_can_change_later(
+    releases: Path, tmp_path: Path, before: Answers, after: Answers
+) -> None:
+    release = present_version()
+    service = copy(releases, tmp_path / "service", release, before)
+    old = contents(service)
+
+    update(service, release, after)
+
+    assert_no_conflict(service)
+    assert_same(service, copy(releases, tmp_path / "fresh", release, {**before, **after}), old)
+
+
+def test_a_service_of_one_s_own_survives_a_switch(releases: Path, tmp_path: Path) -> None:
+    release = present_version()
+    service = copy(releases, tmp_path / "service", release, {"auth": "jwt"})
+    mine = service / "src" / "order_service" / "users" / "mine.py"
+    mine.write_text('"""Mine."""\n', "utf-8")
+    commit_all(service, "My own work")
+
+    update(service, release, {"auth": "none"})
+
+    assert mine.read_text("utf-8") == '"""Mine."""\n'
+    assert not (mine.parent / "service.py").exists()
+
+
+@pytest.mark.parametrize("before", ["domain", "layered"])
+def test_the_layout_does_not_change(releases: Path, tmp_path: Path, before: str) -> None:
+    release = present_version()
+    service = copy(releases, tmp_path / "service", release, {"layout": before})
+    other = {"domain": "layered", "layered": "domain"}[before]
+
+    with pytest.raises(UserMessageError, match=f"chosen once.*this one stays {before}"):
+        update(service, release, {"layout": other})
+    assert not run("git", "status", "--porcelain", cwd=service)
+
+    complete = yaml.safe_load((service / ANSWERS_FILE).read_text("utf-8"))
+    complete = {name: text for name, text in complete.items() if not name.startswith("_")}
+    with pytest.raises(UserMessageError, match=f"this one stays {before}"):
+        update(service, release, {**complete, "layout": other})
+
+    # To say it again is no change.
+    update(service, release, {"layout": before, "python_version": "3.12"})
+    assert_no_conflict(service)
+
+
+def test_a_database_with_users_in_it_is_not_dropped_silently(
+    releases: Path, tmp_path: Path
+) -> None:
+    service = copy(releases, tmp_path / "service", present_version(), {})
+
+    with pytest.raises(UserMessageError, match="jwt keeps users, so it needs a database"):
+        update(service, present_version(), {"database": "none"})
+    assert not run("git", "status", "--porcelain", cwd=service)
+
+
+def test_a_stricter_release_renames_nothing(template: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "template"
+    run("git", "clone", "--quiet", template, clone, cwd=tmp_path)
+    service = copy(clone, tmp_path / "service", "HEAD", {"package_name": "shop"})
+    edit(clone / "extensions" / "macros" / "names.jinja", "activate", "shop activate")
+    commit_all(clone, "Reserve a name")
+
+    update(service, "HEAD", {"python_version": "3.12"})
+
+    assert_no_conflict(service)
+    assert (service / "src" / "shop" / "main.py").is_file()
+    answers = yaml.safe_load((service / ANSWERS_FILE).read_text("utf-8"))
+    assert (answers["package_name"], answers["python_version"]) == ("shop", "3.12")
+
+
+def test_a_dirty_tree_is_refused(releases: Path, tmp_path: Path) -> None:
+    service = copy(releases, tmp_path / "service", present_version(), {})
+    (service / "README.md").write_text("Not committed.\n", "utf-8")
+
+    with pytest.raises(UserMessageError, match="commit or stash your local changes"):
+        update(service, NEXT)
+    assert (service / "README.md").read_text("utf-8") == "Not committed.\n"
+
+
+def test_without_tags_and_from_a_bare_repository(template: Path, tmp_path: Path) -> None:
+    origin = tmp_path / "groundplan.git"
+    run("git", "clone", "--quiet", "--bare", template, origin, cwd=tmp_path)
+    service = copy(origin.as_uri(), tmp_path / "service", "HEAD", {})
+    before = contents(service)
+    clone = tmp_path / "clone"
+    run("git", "clone", "--quiet", origin.as_uri(), clone, cwd=tmp_path)
+    make_next_release(clone)
+    commit_all(clone, "The next release")
+    run("git", "push", "--quiet", "origin", "HEAD", cwd=clone)
+
+    update(service, "HEAD")
+
+    assert_no_conflict(service)
+    assert_same(service, copy(origin.as_uri(), tmp_path / "fresh", "HEAD", {}), before)
+    assert (service / "src" / "order_service" / "core" / "novelty.py").is_file()
+
+
+def test_the_command_says_what_to_do_next(releases: Path, tmp_path: Path) -> None:
+    service = copy(releases, tmp_path / "service", present_version(), {})
+
+    said = run(COPIER, "update", "--defaults", cwd=service)
+
+    assert "Order Service is updated." in said
+    assert "uv lock && uv sync" in said
+    assert "novelty.py" in run("git", "status", "--porcelain", cwd=service)
