@@ -67,11 +67,17 @@ def releases(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_repository(tmp_path_factory.mktemp("releases"), template)
 
 
-def copy(template: Path | str, service: Path, release: str, answers: Answers) -> Path:
-    """Make a service at a release and commit it, as its owner would."""
+def copy_only(template: Path | str, service: Path, release: str, answers: Answers) -> Path:
+    """Make a service at a release."""
     copier.run_copy(
         str(template), service, data=dict(answers), vcs_ref=release, defaults=True, quiet=True
     )
+    return service
+
+
+def copy(template: Path | str, service: Path, release: str, answers: Answers) -> Path:
+    """Make a service at a release and commit it, as its owner would."""
+    copy_only(template, service, release, answers)
     run("git", "init", "--quiet", cwd=service)
     commit_all(service, "A new service")
     return service
@@ -135,7 +141,7 @@ def test_an_untouched_service_becomes_a_fresh_one(
     update(service, new)
 
     assert_no_conflict(service)
-    assert_same(service, copy(releases, tmp_path / "fresh", new, answers), before)
+    assert_same(service, copy_only(releases, tmp_path / "fresh", new, answers), before)
 
 
 @pytest.mark.parametrize("layout", ["domain", "layered"])
@@ -219,7 +225,7 @@ def test_an_answer_can_change_later(
     update(service, release, after)
 
     assert_no_conflict(service)
-    assert_same(service, copy(releases, tmp_path / "fresh", release, {**before, **after}), old)
+    assert_same(service, copy_only(releases, tmp_path / "fresh", release, {**before, **after}), old)
 
 
 def test_a_service_of_one_s_own_survives_a_switch(releases: Path, tmp_path: Path) -> None:
@@ -303,7 +309,7 @@ def test_without_tags_and_from_a_bare_repository(template: Path, tmp_path: Path)
     update(service, "HEAD")
 
     assert_no_conflict(service)
-    assert_same(service, copy(origin.as_uri(), tmp_path / "fresh", "HEAD", {}), before)
+    assert_same(service, copy_only(origin.as_uri(), tmp_path / "fresh", "HEAD", {}), before)
     assert (service / "src" / "order_service" / "core" / "novelty.py").is_file()
 
 
