@@ -72,11 +72,20 @@ def variant_name(answers: Answers) -> str:
     return "-".join(answers[question] for question in FACTORS)
 
 
-ALL_ON: Answers = {"layout": "domain", "database": "postgresql", "auth": "jwt", "license": "MIT"}
+ALL_ON: Answers = {
+    "layout": "domain",
+    "database": "postgresql",
+    "auth": "jwt",
+    "cache": "redis",
+    "secrets": "vault",
+    "license": "MIT",
+}
 ALL_OFF: Answers = {
     "layout": "domain",
     "database": "none",
     "auth": "none",
+    "cache": "memory",
+    "secrets": "platform",
     "license": "Proprietary",
 }
 

@@ -109,6 +109,8 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
     interview.answer("layout", DOWN)
     interview.answer("database", DOWN)
     interview.answer("auth", DOWN)
+    interview.answer("cache", UP)
+    interview.answer("secrets", DOWN)
     status, screen = interview.finish()
 
     assert status == 0, screen
@@ -123,6 +125,8 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
         "layout": "layered",
         "database": "sqlite",
         "auth": "none",
+        "cache": "redis",
+        "secrets": "aws",
     }
     assert 'Books & "More" is ready.' in screen
     assert "books_more, in the layered layout, for Python 3.12 and newer" in screen
@@ -147,6 +151,8 @@ def test_an_impossible_choice_is_not_offered(interview: Interview, tmp_path: Pat
     offered = interview.wait_for("none - open to everyone who reaches it")
     assert "jwt - " not in offered
     interview.type(ENTER)
+    interview.answer("cache")
+    interview.answer("secrets")
     status, screen = interview.finish()
 
     assert status == 0, screen
@@ -218,6 +224,8 @@ def test_a_data_file_answers_everything(template: Path, tmp_path: Path) -> None:
         "layout": "domain",
         "database": "sqlite",
         "auth": "jwt",
+        "cache": "redis",
+        "secrets": "vault",
     }
     (tmp_path / "answers.yml").write_text(yaml.safe_dump(answers, allow_unicode=True), "utf-8")
 

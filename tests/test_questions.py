@@ -27,6 +27,8 @@ ORDER = [
     "layout",
     "database",
     "auth",
+    "cache",
+    "secrets",
 ]
 
 HOSTILE_NAMES = [
@@ -94,6 +96,8 @@ def test_defaults(render: Render) -> None:
         "layout": "domain",
         "database": "postgresql",
         "auth": "jwt",
+        "cache": "memory",
+        "secrets": "platform",
     }
 
 

@@ -34,13 +34,20 @@ LAYERS = {
 # What an answer leaves out, in the words of the domain layout. This is written down
 # a second time on purpose: copier.yml says how, this says what.
 WITHOUT_USERS = (
-    r"src/\w+/(auth|users)/.*|src/\w+/core/(local_secret|passwords|tokens)\.py"
-    r"|src/\w+/migrations/versions/0002_users\.py|tests/.*(auth|people|users|owners|passwords|tokens).*"
+    r"src/\w+/(api_keys|audit|auth|users)/.*"
+    r"|src/\w+/core/(local_secret|login_guard|passwords|signing_keys|tokens)\.py"
+    r"|src/\w+/migrations/versions/\d+_(users|authorization)\.py"
+    r"|tests/.*(audit|auth|keys|login|people|roles|tables|users|owners|passwords|tokens).*"
 )
 WITHOUT_DATABASE = (
-    r"src/\w+/(migrations/.*|core/(database\w*|local_database|local_postgres)\.py)"
-    r"|tests/.*(database|migrations|postgres|transactions).*"
+    r"src/\w+/(migrations/.*|core/(database\w*|idempotency|local_database|local_postgres|models)\.py)"
+    r"|src/\w+/core/cache(_memory|_redis)?\.py"
+    r"|tests/.*(database|idempotency|migrations|postgres|queries|transactions|two_processes).*"
+    r"|tests/.*/test_cache.*"
 )
+WITHOUT_REDIS = r".*_redis(_url)?\.py|.*/redis_client\.py|tests/.*redis.*"
+WITHOUT_MEMORY = r"src/\w+/core/cache_memory\.py|tests/unit/test_cache_memory\.py"
+WITHOUT_MANAGER = r".*secrets_{}\.py"
 WITHOUT_POSTGRESQL = r"src/\w+/core/local_postgres\.py|tests/.*local_postgres.*"
 
 
@@ -56,7 +63,7 @@ def texts(service: Path) -> dict[str, str]:
 
 def layered(name: str) -> str | None:
     """Name the file of the layered layout for one of the domain layout."""
-    parts = re.fullmatch(r"(src/\w+)/(auth|items|users)/(\w+)\.py", name)
+    parts = re.fullmatch(r"(src/\w+)/(api_keys|audit|auth|items|users)/(\w+)\.py", name)
     if parts is None:
         return re.sub(r"(src/\w+)/api\.py", r"\1/api/__init__.py", name)
     package, feature, role = parts.groups()
@@ -70,6 +77,12 @@ def expected_files(everything: set[str], answers: Answers) -> set[str]:
         expected = {name for name in expected if not re.fullmatch(WITHOUT_USERS, name)}
     if answers.get("database") == "none":
         expected = {name for name in expected if not re.fullmatch(WITHOUT_DATABASE, name)}
+    left_out = WITHOUT_MEMORY if answers.get("cache") == "redis" else WITHOUT_REDIS
+    expected = {name for name in expected if not re.fullmatch(left_out, name)}
+    for manager in ("aws", "vault"):
+        if answers.get("secrets") != manager:
+            left_out = WITHOUT_MANAGER.format(manager)
+            expected = {name for name in expected if not re.fullmatch(left_out, name)}
     if answers.get("database", "postgresql") != "postgresql":
         expected = {name for name in expected if not re.fullmatch(WITHOUT_POSTGRESQL, name)}
     if answers.get("layout") == "layered":
@@ -97,7 +110,9 @@ def answers(request: pytest.FixtureRequest) -> Answers:
 
 
 def test_the_files_are_those_the_answers_ask_for(render: Render, answers: Answers) -> None:
-    everything = files(render({**ALL_ON, "license": answers.get("license", "MIT")}))
+    on = {**ALL_ON, "license": answers.get("license", "MIT")}
+    # Of some files a service has one kind or the other, so no single one has all.
+    everything = files(render(on)) | files(render({**on, "secrets": "aws", "cache": "memory"}))
 
     assert files(render(answers)) == expected_files(everything, answers)
 

@@ -34,6 +34,8 @@ pytestmark = pytest.mark.slow
 def run_gate(service: Path, python: Path) -> None:
     """Lock, install and check a service with one Python."""
     environment = {"UV_PYTHON": str(python), "UV_PYTHON_DOWNLOADS": "never"}
+    # The stubs of the libraries are read once for all services of a worker.
+    environment["MYPY_CACHE_DIR"] = str(service.parent.parent / "mypy")
     run("uv", "lock", cwd=service, environment=environment)
     run("uv", "sync", "--locked", cwd=service, environment=environment)
     run("uv", "run", "--no-sync", "poe", "check", cwd=service, environment=environment)

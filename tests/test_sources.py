@@ -24,7 +24,7 @@ DISPATCHER = "{% yield module from layered_modules %}{{ module.path }}{% endyiel
 STATEMENT_SHARE = 0.025
 """The most of the template's lines of Python that may be Jinja statements."""
 
-UNPARSABLE = 23
+UNPARSABLE = 49
 """The most files of Python that Jinja keeps from parsing. Lower it when one less does."""
 
 
@@ -115,7 +115,7 @@ def test_the_layered_modules_are_the_template_s_modules(macros: Macros) -> None:
 
 
 def test_relative_imports_of_features_stand_on_one_line() -> None:
-    for source in PACKAGE.glob("[aiu][!p]*/*.py*"):
+    for source in PACKAGE.glob("[aiu]*/*.py*"):
         for line in source.read_text("utf-8").splitlines():
             if re.match(r"\s*from \.", line):
                 assert not line.rstrip().endswith("("), f"{source}: {line}"

@@ -55,6 +55,8 @@ SWITCHES: list[tuple[Answers, Answers]] = [
     ({"layout": "layered", "auth": "none"}, {"auth": "jwt"}),
     ({"layout": "layered", "auth": "jwt"}, {"auth": "none"}),
     ({"layout": "layered", "database": "none", "auth": "none"}, {"database": "sqlite"}),
+    ({"secrets": "platform"}, {"secrets": "aws"}),
+    ({"secrets": "vault"}, {"secrets": "platform"}),
     ({"python_version": "3.11"}, {"python_version": "3.13"}),
 ]
 

@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 
 import httpx2
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .exercised import note_answer
 
 BASE_URL = "http://localhost"
 
@@ -18,11 +20,23 @@ async def running(app: FastAPI) -> AsyncIterator[ASGIApp]:
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
             # A server gives every request a copy of what the lifespan shares.
             scope["state"] = dict(state or {})
-            await app(scope, receive, send)
+
+            async def send_and_note(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    note_answer(scope["method"], scope["path"], message["status"])
+                await send(message)
+
+            await app(scope, receive, send_and_note)
 
         yield with_state
 
 
-def client_of(app: ASGIApp) -> httpx2.AsyncClient:
-    """Give a client that talks to the application without a network."""
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=BASE_URL)
+def client_of(app: ASGIApp, address: str = "127.0.0.1") -> httpx2.AsyncClient:
+    """Give a client that talks to the application without a network.
+
+    Args:
+        app: The running application.
+        address: Where the application sees the client.
+    """
+    transport = httpx2.ASGITransport(app, client=(address, 50_000))
+    return httpx2.AsyncClient(transport=transport, base_url=BASE_URL)

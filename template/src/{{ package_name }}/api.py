@@ -5,6 +5,8 @@ from fastapi import APIRouter
 from .core.discovery import find_routers
 from .core.problems import problem_responses
 
-router = APIRouter(prefix="/api/v1", responses=problem_responses(400, 422, 500, 503))
+router = APIRouter(
+    prefix="/api/v1", responses=problem_responses(400, 422, 429, 500, 503)
+)
 for feature_router in find_routers():
     router.include_router(feature_router)

@@ -73,6 +73,7 @@ def dev(port: Port = None) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=settings.forwarded_allow_ips,
             timeout_graceful_shutdown=1,
         )
 

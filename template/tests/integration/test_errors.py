@@ -28,6 +28,11 @@ async def raise_status(status: int) -> None:
     raise HTTPException(status)
 
 
+@router.delete("/content")
+async def drop_content() -> None:
+    """Share a path with the next route."""
+
+
 @router.post("/content")
 async def take_content(content: dict[str, str]) -> None:
     """Take any content, as long as it is an object."""
@@ -83,9 +88,9 @@ async def test_errors_have_one_shape(
 async def test_method_that_is_not_allowed_names_those_that_are(
     anonymous: httpx2.AsyncClient,
 ) -> None:
-    response = await anonymous.post("/health/live")
+    response = await anonymous.put("/trouble/content")
 
-    assert response.headers["Allow"] == "GET"
+    assert response.headers["Allow"] == "DELETE, POST"
 
 
 async def test_body_that_is_not_json_is_a_bad_request(

@@ -135,6 +135,8 @@ async def test_invented_cursor_is_refused(
         ({"name": "Lamp", "price_cents": -1}, "body.price_cents"),
         ({"name": "Lamp", "price_cents": 2**31}, "body.price_cents"),
         ({"name": "Lamp", "price_cents": 1.5}, "body.price_cents"),
+        ({"name": "Lamp", "price_cents": False}, "body.price_cents"),
+        ({"name": "Lamp", "price_cents": "1"}, "body.price_cents"),
     ],
 )
 async def test_impossible_item_is_refused(

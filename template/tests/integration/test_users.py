@@ -22,6 +22,7 @@ async def test_registered_user_is_shown_without_the_password(
     )
 
     assert response.status_code == 201
+    assert response.headers["Location"] == f"{USERS}/me"
     user = response.json()
     assert user["email"] == "ada@example.com"
     assert user["is_active"] is True
@@ -29,6 +30,7 @@ async def test_registered_user_is_shown_without_the_password(
         "id",
         "email",
         "full_name",
+        "role",
         "is_active",
         "created_at",
         "updated_at",
@@ -73,6 +75,7 @@ async def test_of_many_at_once_one_registers(anonymous: httpx2.AsyncClient) -> N
         {"password": "x" * 129},
         {"full_name": ""},
         {"is_active": True},
+        {"role": "admin"},
     ],
 )
 async def test_impossible_registration_is_refused_without_an_echo(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from ..audit.dependencies import AuditLogDep
 from ..core.database import SessionDep
 from ..core.settings import ServiceSettings
 from ..users.dependencies import AccessTokensDep, PasswordsDep, UserRepositoryDep
@@ -13,11 +14,13 @@ from .service import AuthService
 
 
 async def get_auth_service(
+    *,
     request: Request,
     session: SessionDep,
     users: UserRepositoryDep,
     passwords: PasswordsDep,
     access_tokens: AccessTokensDep,
+    audit: AuditLogDep,
 ) -> AuthService:
     """Give the rules for signing in, within this request's transaction."""
     settings: ServiceSettings = request.state["settings"]
@@ -26,7 +29,8 @@ async def get_auth_service(
         RefreshTokenRepository(session),
         passwords,
         access_tokens,
-        timedelta(days=settings.refresh_token_days),
+        audit=audit,
+        refresh_lifetime=timedelta(days=settings.refresh_token_days),
     )
 
 

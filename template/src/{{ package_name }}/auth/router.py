@@ -5,7 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response, status
 from fastapi.security import OAuth2PasswordRequestForm
 
+from ..core.client_address import ClientAddressDep
+from ..core.login_guard import LoginGuardDep
 from ..core.problems import problem_responses
+from ..core.rate_limit_middleware import limited
 from .dependencies import AuthServiceDep
 from .schemas import RefreshRequest, TokenPair
 
@@ -15,18 +18,21 @@ router = APIRouter(prefix="/auth", tags=["auth"], responses=problem_responses(40
 NO_STORE = "no-store"
 
 
-@router.post("/token")
+@router.post("/token", dependencies=[limited("login")])
 async def create_token(
     response: Response,
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
     service: AuthServiceDep,
+    guard: LoginGuardDep,
+    address: ClientAddressDep,
 ) -> TokenPair:
     """Sign in with an e-mail address (as `username`) and a password."""
     response.headers["Cache-Control"] = NO_STORE
-    return await service.sign_in(form.username, form.password)
+    async with guard.attempt(address, form.username):
+        return await service.sign_in(form.username, form.password)
 
 
-@router.post("/refresh")
+@router.post("/refresh", dependencies=[limited("refresh")])
 async def refresh_token(
     response: Response, data: RefreshRequest, service: AuthServiceDep
 ) -> TokenPair:

@@ -5,8 +5,8 @@ import secrets
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-import structlog
-
+from ..audit.models import SecurityEvent
+from ..audit.service import AuditLog
 from ..core.database import utc_now
 from ..core.errors import AuthenticationError
 from ..core.passwords import Passwords
@@ -17,7 +17,11 @@ from .models import RefreshToken
 from .repository import RefreshTokenRepository
 from .schemas import TokenPair
 
-log = structlog.stdlib.get_logger(__name__)
+
+class SignInError(AuthenticationError):
+    """A sign-in failed; the event that says so outlives the request."""
+
+    keeps_changes = True
 
 
 class TokenReuseError(AuthenticationError):
@@ -36,6 +40,8 @@ class AuthService:
         refresh_tokens: RefreshTokenRepository,
         passwords: Passwords,
         access_tokens: AccessTokens,
+        *,
+        audit: AuditLog,
         refresh_lifetime: timedelta,
     ) -> None:
         """Take what the rules work on."""
@@ -43,27 +49,30 @@ class AuthService:
         self._refresh_tokens = refresh_tokens
         self._passwords = passwords
         self._access_tokens = access_tokens
+        self._audit = audit
         self._refresh_lifetime = refresh_lifetime
 
     async def sign_in(self, email: str, password: str) -> TokenPair:
         """Trade a password for a pair of tokens.
 
         Raises:
-            AuthenticationError: no such user, a wrong password or a closed account;
+            SignInError: no such user, a wrong password or a closed account;
                 which of them cannot be told from the answer or its time.
         """
         user = await self._users.get_by_email(email.strip().lower())
         stored = user.password_hash if user is not None else None
         is_right, renewed_hash = await self._passwords.verify(password, stored)
         if user is None or not is_right or not user.is_active:
-            log.info("sign_in_failed")
-            raise AuthenticationError
+            user_id = None if user is None else user.id
+            await self._audit.record(SecurityEvent.SIGN_IN_FAILED, user_id)
+            raise SignInError
         if renewed_hash is not None:
             user.password_hash = renewed_hash
         now = utc_now()
         await self._refresh_tokens.delete_expired(user.id, now)
-        log.info("signed_in", user_id=str(user.id))
-        return await self._issue_pair(user, uuid4(), now)
+        family_id = uuid4()
+        await self._audit.record(SecurityEvent.SIGNED_IN, user.id, family_id)
+        return await self._issue_pair(user, family_id, now)
 
     async def refresh(self, refresh_token: str) -> TokenPair:
         """Trade a refresh token for a new pair; it cannot be used again.
@@ -84,7 +93,9 @@ class AuthService:
             raise AuthenticationError
         if not await self._refresh_tokens.claim(token, now):
             await self._refresh_tokens.revoke_family(token.family_id, now)
-            log.warning("refresh_token_reused", user_id=str(user.id))
+            await self._audit.record(
+                SecurityEvent.TOKEN_REUSED, user.id, token.family_id
+            )
             raise TokenReuseError
         return await self._issue_pair(user, token.family_id, now)
 

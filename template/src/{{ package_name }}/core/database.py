@@ -1,11 +1,12 @@
 """The database: one engine for a process, one transaction for a request."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
+import anyio
 from fastapi import Depends, Request
 from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, text
 from sqlalchemy.ext.asyncio import (
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from .database_dialect import connect_arguments, prepare_engine
 from .errors import ServiceError
@@ -24,6 +25,8 @@ Sessions = async_sessionmaker[AsyncSession]
 
 RECYCLE_SECONDS = 1800
 """Older connections are replaced, before a proxy in between forgets them."""
+
+AFTER_COMMIT = "after_commit"
 
 
 def utc_now() -> datetime:
@@ -75,6 +78,21 @@ class Record:
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
 
 
+class Versioned:
+    """What a record has of which no change may be lost: a count of them.
+
+    Every UPDATE and DELETE names the version that was read, and fails when another
+    transaction has stored a newer one.
+    """
+
+    version: Mapped[int]
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805
+        """Tell SQLAlchemy which column counts."""
+        return {"version_id_col": cls.version}
+
+
 @asynccontextmanager
 async def open_engine(settings: ServiceSettings) -> AsyncIterator[AsyncEngine]:
     """Make the engine, and close its connections at the end."""
@@ -111,6 +129,23 @@ async def check_database(engine: AsyncEngine) -> None:
         await connection.execute(text("SELECT 1"))
 
 
+def after_commit(session: AsyncSession, call: Callable[[], Awaitable[None]]) -> None:
+    """Have something done once the session's transaction is committed, if it is.
+
+    It must not fail: what is committed cannot be taken back.
+    """
+    session.info.setdefault(AFTER_COMMIT, []).append(call)
+
+
+async def commit(session: AsyncSession) -> None:
+    """Commit, and then do what waits for it."""
+    await session.commit()
+    # The change is made, so these follow even if the request is cancelled now.
+    with anyio.CancelScope(shield=True):
+        for call in session.info.pop(AFTER_COMMIT, []):
+            await call()
+
+
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
     """Give one request one transaction: commit on success, roll back on an error."""
     sessions: Sessions = request.state["sessions"]
@@ -119,9 +154,9 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
             yield session
         except ServiceError as error:
             if error.keeps_changes:
-                await session.commit()
+                await commit(session)
             raise
-        await session.commit()
+        await commit(session)
 
 
 # "function" scope commits before the answer leaves. The default would answer 201

@@ -9,9 +9,16 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
 from starlette.responses import JSONResponse
 
-from .errors import ConflictError, InvalidRequestError, ServiceError, UnavailableError
+from .errors import (
+    ConflictError,
+    InvalidRequestError,
+    PreconditionFailedError,
+    ServiceError,
+    UnavailableError,
+)
 from .problems import service_error_response
 
 log = structlog.stdlib.get_logger(__name__)
@@ -30,6 +37,17 @@ async def _handle_conflict(request: Request, error: IntegrityError) -> JSONRespo
     return service_error_response(
         request.scope, ConflictError("The request clashes with the current state.")
     )
+
+
+async def _handle_stale_data(request: Request, error: StaleDataError) -> JSONResponse:
+    # Between the moments at which a request read the record and stored it, another
+    # one has changed it. Whether that breaks a condition is for the sender to say.
+    refusal: ServiceError
+    if request.headers.get("If-Match", "*").strip() != "*":
+        refusal = PreconditionFailedError("It has just been changed: read it again.")
+    else:
+        refusal = ConflictError("It has just been changed by another request.")
+    return service_error_response(request.scope, refusal)
 
 
 async def _handle_database_error(
@@ -61,5 +79,6 @@ def _sqlstate(error: DBAPIError) -> str:
 def add_database_problem_handlers(app: FastAPI) -> None:
     """Answer a clash with 409, unusable data with 400, a silent database with 503."""
     app.exception_handler(IntegrityError)(_handle_conflict)
+    app.exception_handler(StaleDataError)(_handle_stale_data)
     app.exception_handler(DBAPIError)(_handle_database_error)
     app.exception_handler(PoolTimeoutError)(_handle_database_error)

@@ -1,12 +1,15 @@
 """What can go wrong in a service's own terms, without a word of HTTP.
 
 ServiceError
-├── AuthenticationError   nobody knows who is asking
-├── ForbiddenError        the caller may not do this
-├── NotFoundError         there is no such thing for this caller
-├── ConflictError         the request clashes with the current state
-├── InvalidRequestError   the request breaks a rule that no schema can state
-└── UnavailableError      a system this one needs does not answer
+├── AuthenticationError      nobody knows who is asking
+├── ForbiddenError           the caller may not do this
+├── NotFoundError            there is no such thing for this caller
+├── ConflictError            the request clashes with the current state
+├── PreconditionFailedError  the caller has not seen what it would change
+├── InvalidRequestError      the request breaks a rule that no schema can state
+├── InvalidContentError      the content is not what the request may carry
+├── TooManyRequestsError     the caller has asked too often, and may ask again later
+└── UnavailableError         a system this one needs does not answer
 """
 
 from typing import ClassVar
@@ -61,10 +64,33 @@ class ConflictError(ServiceError):
     code = "conflict"
 
 
+class PreconditionFailedError(ServiceError):
+    """The caller has not seen what it would change."""
+
+    code = "precondition_failed"
+
+
 class InvalidRequestError(ServiceError):
     """The request is well formed and breaks a rule that no schema can state."""
 
     code = "invalid_request"
+
+
+class InvalidContentError(ServiceError):
+    """The content matches its schema and is not what the request may carry."""
+
+    code = "invalid_content"
+
+
+class TooManyRequestsError(ServiceError):
+    """The caller has asked too often, and may ask again later."""
+
+    code = "too_many_requests"
+
+    def __init__(self, retry_seconds: int) -> None:
+        """Say when asking again has a chance."""
+        super().__init__(f"Too many requests: try again in {retry_seconds} s.")
+        self.retry_seconds = retry_seconds
 
 
 class UnavailableError(ServiceError):

@@ -1,12 +1,13 @@
 """Whether the process lives, and whether it can do its work right now."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal
+from collections.abc import Set as AbstractSet
+from typing import Any, Literal
 
 import anyio
 import structlog
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from .about import DISTRIBUTION, VERSION
@@ -29,20 +30,44 @@ class Health(BaseModel):
     version: str = VERSION
 
 
-class Readiness(BaseModel):
-    """Everything the service needs answers."""
+def _status_of(content: dict[str, Any]) -> Literal["ok", "degraded"]:
+    results = content["checks"].values()
+    return "ok" if all(result == "ok" for result in results) else "degraded"
 
-    status: Literal["ok"] = "ok"
-    checks: dict[str, Literal["ok"]]
+
+class Readiness(BaseModel):
+    """Everything the service cannot do without answers."""
+
+    checks: dict[str, Literal["ok", "failed", "timeout"]]
+    status: Literal["ok", "degraded"] = Field(default_factory=_status_of)
 
 
 class ReadinessChecks:
     """The checks of everything a request may need, each with its own time limit."""
 
-    def __init__(self, checks: Mapping[str, Check], timeout_seconds: float) -> None:
-        """Take the checks by name; one raises when its system does not answer."""
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        timeout_seconds: float,
+        optional: AbstractSet[str] = frozenset(),
+    ) -> None:
+        """Take the checks by name; one raises when its system does not answer.
+
+        Args:
+            checks: The checks.
+            timeout_seconds: How long each of them may take.
+            optional: Those whose failure is reported, and keeps nobody from being
+                served: without their systems the service works, only worse.
+        """
         self._checks = checks
         self._timeout_seconds = timeout_seconds
+        self._optional = optional
+
+    def allow(self, results: Mapping[str, str]) -> bool:
+        """Say whether the service can do its work with these results."""
+        return all(
+            result == "ok" or name in self._optional for name, result in results.items()
+        )
 
     async def run(self) -> dict[str, str]:
         """Run all checks at once; the result of each is ``ok`` or what went wrong."""
@@ -87,7 +112,7 @@ async def read_readiness(request: Request) -> Readiness | JSONResponse:
     """Ask everything the service needs, each within its time limit."""
     readiness: ReadinessChecks = request.state["readiness"]
     checks = await readiness.run()
-    if any(result != "ok" for result in checks.values()):
+    if not readiness.allow(checks):
         return problem_response(
             request.scope,
             503,

@@ -3,6 +3,8 @@
 import secrets
 from pathlib import Path
 
+from .signing_keys import DEVELOPMENT_PREFIX
+
 SECRET_FILE = Path(".local/jwt-secret")
 """Kept in the checkout, where git ignores it."""
 
@@ -12,5 +14,5 @@ def local_secret() -> str:
     SECRET_FILE.parent.mkdir(exist_ok=True)
     if not SECRET_FILE.exists():
         SECRET_FILE.touch(mode=0o600)
-        SECRET_FILE.write_text(secrets.token_urlsafe(32))
+        SECRET_FILE.write_text(DEVELOPMENT_PREFIX + secrets.token_urlsafe(32))
     return SECRET_FILE.read_text()

@@ -5,11 +5,13 @@ From the outside to the inside:
 1. request id         names the request; everything below can log the name
 2. access log         sees the final status of everything below
 3. security headers   dress every answer, errors included
-4. plain errors       give the errors of 5, 6 and 7 the one shape
-5. CORS               browsers may read every answer from below, errors included
-6. trusted hosts      refuse a forged Host header before any work is done
-7. body limit         refuses too much content before it is read
-8. unexpected errors  answer what nothing else has caught, inside all of the above
+4. no store           keeps from caches whatever says nothing of them itself
+5. plain errors       give the errors of 6, 7 and 9 the one shape
+6. CORS               browsers may read every answer from below, errors included
+7. trusted hosts      refuse a forged Host header before any work is done
+8. rate limit         refuses who asks too often, and tells everybody what is left
+9. body limit         refuses too much content before it is read
+10. unexpected errors answer what nothing else has caught, inside all of the above
 
 All of them are plain ASGI: Starlette's BaseHTTPMiddleware would cost more than the
 rest together and lose context variables.
@@ -22,14 +24,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import Receive, Scope, Send
 
 from .access_log import AccessLogMiddleware
+from .cache_control import NoStoreMiddleware
+from .cors import ALLOWED_HEADERS, ALLOWED_METHODS, EXPOSED_HEADERS
 from .health import PROBE_PATHS
 from .problems import PlainErrorMiddleware, UnexpectedErrorMiddleware
-from .request_id import HEADER, RequestIdMiddleware
+from .rate_limit_middleware import RESPONSE_HEADERS, RateLimitMiddleware
+from .request_id import RequestIdMiddleware
 from .security_headers import SecurityHeadersMiddleware
 from .settings import ServiceSettings
-
-ALLOWED_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-ALLOWED_HEADERS = ("Authorization", "Content-Type", HEADER)
 
 
 class ExceptProbesTrustedHostMiddleware(TrustedHostMiddleware):
@@ -49,6 +51,7 @@ def add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
     app.add_middleware(
         RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes
     )
+    app.add_middleware(RateLimitMiddleware)
     app.add_middleware(
         ExceptProbesTrustedHostMiddleware,
         allowed_hosts=settings.allowed_hosts,
@@ -60,9 +63,10 @@ def add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
         allow_credentials=settings.cors_allow_credentials,
         allow_methods=ALLOWED_METHODS,
         allow_headers=ALLOWED_HEADERS,
-        expose_headers=[HEADER],
+        expose_headers=[*EXPOSED_HEADERS, *RESPONSE_HEADERS],
     )
     app.add_middleware(PlainErrorMiddleware)
+    app.add_middleware(NoStoreMiddleware)
     app.add_middleware(SecurityHeadersMiddleware, hsts_seconds=settings.hsts_seconds)
     app.add_middleware(AccessLogMiddleware)
     app.add_middleware(RequestIdMiddleware)

@@ -7,19 +7,24 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import (
     AuthenticationError,
     ConflictError,
     ForbiddenError,
+    InvalidContentError,
     InvalidRequestError,
     NotFoundError,
+    PreconditionFailedError,
     ServiceError,
+    TooManyRequestsError,
     UnavailableError,
 )
 from .request_id import SCOPE_KEY
@@ -34,7 +39,10 @@ STATUSES: Mapping[type[ServiceError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    InvalidContentError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The one place where a service's error becomes a status."""
@@ -135,6 +143,8 @@ def service_error_response(scope: Scope, error: ServiceError) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "1"
+    if isinstance(error, TooManyRequestsError):
+        headers["Retry-After"] = str(error.retry_seconds)
     return problem_response(
         scope, status, error.message, code=error.code, headers=headers
     )
@@ -147,9 +157,21 @@ async def _handle_service_error(request: Request, error: ServiceError) -> JSONRe
 async def _handle_http_exception(
     request: Request, error: HTTPException
 ) -> JSONResponse:
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed_methods(request))
     return problem_response(
-        request.scope, error.status_code, str(error.detail), headers=error.headers
+        request.scope, error.status_code, str(error.detail), headers=headers
     )
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """List what a path can do; the framework names one route's methods alone."""
+    methods: set[str] = set()
+    for context in iter_route_contexts(request.app.routes):
+        if context.path and compile_path(context.path)[0].match(request.url.path):
+            methods |= context.methods or set()
+    return sorted(methods)
 
 
 async def _handle_invalid_request(
@@ -195,14 +217,16 @@ def describe_problems(document: dict[str, Any]) -> dict[str, Any]:
     """Complete the error answers of an OpenAPI document.
 
     They get the media type that they really have, and whatever needs credentials
-    gets its 401.
+    gets its 401; its 403, too, where more than one kind of them is accepted, because
+    one of the kinds may do less than the other.
     """
     for path in document.get("paths", {}).values():
         for operation in path.values():
             responses = operation["responses"]
-            if operation.get("security"):
-                responses["401"] = {
-                    "description": TITLES[401],
+            security = operation.get("security", [])
+            for status in (401, 403)[: len(security)]:
+                responses[str(status)] = {
+                    "description": TITLES[status],
                     "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REFERENCE}}},
                 }
             for status, response in responses.items():

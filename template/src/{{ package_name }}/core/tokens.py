@@ -30,8 +30,10 @@ class AccessTokens:
     """Issues access tokens and reads them back."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        """Take the key, the names and the lifetime from the settings."""
+        """Take the keys, the names and the lifetime from the settings."""
         self._secret = settings.jwt_secret.get_secret_value()
+        previous = [key.get_secret_value() for key in settings.jwt_secret_previous]
+        self._accepted = [self._secret, *previous]
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience
         self.lifetime = timedelta(minutes=settings.access_token_minutes)
@@ -62,18 +64,26 @@ class AccessTokens:
         Raises:
             AuthenticationError: anything at all is wrong with it.
         """
-        try:
-            claims = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[ALGORITHM],
-                issuer=self._issuer,
-                audience=self._audience,
-                leeway=LEEWAY_SECONDS,
-                options={"require": list(REQUIRED_CLAIMS)},
-            )
-            if claims["typ"] != TOKEN_TYPE:
-                raise AuthenticationError
-            return AccessClaims(UUID(claims["sub"]), int(claims["ver"]))
-        except (jwt.InvalidTokenError, ValueError, TypeError) as error:
-            raise AuthenticationError from error
+        for secret in self._accepted:
+            try:
+                return self._read(token, secret)
+            except jwt.InvalidSignatureError:
+                # It may be signed with an earlier key.
+                continue
+            except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+                raise AuthenticationError from error
+        raise AuthenticationError
+
+    def _read(self, token: str, secret: str) -> AccessClaims:
+        claims = jwt.decode(
+            token,
+            secret,
+            algorithms=[ALGORITHM],
+            issuer=self._issuer,
+            audience=self._audience,
+            leeway=LEEWAY_SECONDS,
+            options={"require": list(REQUIRED_CLAIMS)},
+        )
+        if claims["typ"] != TOKEN_TYPE:
+            raise AuthenticationError
+        return AccessClaims(UUID(claims["sub"]), int(claims["ver"]))

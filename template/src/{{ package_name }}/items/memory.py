@@ -5,6 +5,7 @@ from uuid import UUID
 
 from ..core.pagination import Cursor
 from .models import Item, utc_now
+from .schemas import ItemRead
 
 
 class ItemRepository:
@@ -17,6 +18,11 @@ class ItemRepository:
     async def get(self, item_id: UUID) -> Item | None:
         """Return the item with this id, or ``None``."""
         return self._items.get(item_id)
+
+    async def get_shown(self, item_id: UUID) -> ItemRead | None:
+        """Return what clients see of the item with this id, or ``None``."""
+        item = self._items.get(item_id)
+        return None if item is None else ItemRead.model_validate(item)
 
     async def list_newest(self, limit: int, after: Cursor | None) -> Sequence[Item]:
         """Return at most ``limit`` items, the newest first, from after a cursor."""
@@ -38,6 +44,7 @@ class ItemRepository:
     async def save(self, item: Item) -> Item:
         """Note that an item has changed."""
         item.updated_at = utc_now()
+        item.version += 1
         return item
 
     async def delete(self, item: Item) -> None:

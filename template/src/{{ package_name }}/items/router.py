@@ -2,17 +2,16 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
 
+from ..core.creation import ON_CREATE
 from ..core.pagination import Page, PageRequestDep
-from ..core.problems import problem_responses
-from .dependencies import ItemServiceDep
+from ..core.preconditions import ON_CHANGE, ON_DELETE, ON_READ, ChangeDep, ReadingDep
+from .dependencies import ItemCreationDep, ItemServiceDep
 from .models import Item
 from .schemas import ItemPatch, ItemRead, ItemWrite
 
 router = APIRouter(prefix="/items", tags=["items"])
-
-NOT_FOUND = problem_responses(404)
 
 
 @router.get("")
@@ -26,33 +25,48 @@ async def list_items(page: PageRequestDep, service: ItemServiceDep) -> Page[Item
     )
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, response_model=ItemRead)
-async def create_item(data: ItemWrite, service: ItemServiceDep) -> Item:
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=ItemRead,
+    responses=ON_CREATE,
+)
+async def create_item(
+    data: ItemWrite, service: ItemServiceDep, creation: ItemCreationDep
+) -> Response:
     """Add an item."""
-    return await service.create(data)
+    return await creation.run(lambda: service.create(data), ItemRead)
 
 
-@router.get("/{item_id}", response_model=ItemRead, responses=NOT_FOUND)
-async def read_item(item_id: UUID, service: ItemServiceDep) -> Item:
+@router.get("/{item_id}", response_model=ItemRead, responses=ON_READ)
+async def read_item(
+    item_id: UUID, service: ItemServiceDep, reading: ReadingDep
+) -> ItemRead | Response:
     """Show one item."""
-    return await service.read(item_id)
+    return reading.answer(await service.show(item_id))
 
 
-@router.put("/{item_id}", response_model=ItemRead, responses=NOT_FOUND)
-async def replace_item(item_id: UUID, data: ItemWrite, service: ItemServiceDep) -> Item:
+@router.put("/{item_id}", response_model=ItemRead, responses=ON_CHANGE)
+async def replace_item(
+    item_id: UUID, data: ItemWrite, service: ItemServiceDep, change: ChangeDep
+) -> Item:
     """Put new content in place of all of an item's."""
-    return await service.replace(item_id, data)
+    return change.answer(await service.replace(item_id, data, change.expected))
 
 
-@router.patch("/{item_id}", response_model=ItemRead, responses=NOT_FOUND)
-async def update_item(item_id: UUID, data: ItemPatch, service: ItemServiceDep) -> Item:
+@router.patch("/{item_id}", response_model=ItemRead, responses=ON_CHANGE)
+async def update_item(
+    item_id: UUID, data: ItemPatch, service: ItemServiceDep, change: ChangeDep
+) -> Item:
     """Change some of an item's content and keep the rest."""
-    return await service.update(item_id, data)
+    return change.answer(await service.update(item_id, data, change.expected))
 
 
 @router.delete(
-    "/{item_id}", status_code=status.HTTP_204_NO_CONTENT, responses=NOT_FOUND
+    "/{item_id}", status_code=status.HTTP_204_NO_CONTENT, responses=ON_DELETE
 )
-async def delete_item(item_id: UUID, service: ItemServiceDep) -> None:
+async def delete_item(
+    item_id: UUID, service: ItemServiceDep, change: ChangeDep
+) -> None:
     """Remove an item."""
-    await service.delete(item_id)
+    await service.delete(item_id, change.expected)

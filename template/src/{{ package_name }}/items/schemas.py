@@ -7,7 +7,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from ..core.schemas import Line, Paragraph, PatchSchema, RecordSchema, RequestSchema
 
-PriceCents = Annotated[int, Field(ge=0, le=2_147_483_647)]
+PriceCents = Annotated[int, Field(strict=True, ge=0, le=2_147_483_647)]
 """A price in hundredths of the currency, so that no sum is ever rounded."""
 
 
@@ -30,6 +30,7 @@ class ItemPatch(PatchSchema):
 class ItemRead(RecordSchema):
     """An item, as it is stored."""
 
+    version: int = Field(description="Its `ETag` without the quotes.", examples=[1])
     name: str
     description: str
     price_cents: int

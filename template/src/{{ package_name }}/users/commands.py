@@ -7,11 +7,15 @@ import anyio
 import typer
 from pydantic import ValidationError
 
+from ..audit.repository import AuditRepository
+from ..audit.service import AuditLog
 from ..core.database import open_engine, sessions_of
 from ..core.errors import ConflictError
+from ..core.logging import configure_logging
 from ..core.passwords import Passwords
 from ..development import development_environment
 from ..settings import Settings
+from .models import Role
 from .repository import UserRepository
 from .schemas import UserCreate
 from .service import UserService
@@ -35,8 +39,12 @@ def create_user(
             help="At least 12 characters; better typed at the prompt than given here.",
         ),
     ],
+    *,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="Let the person see all users.")
+    ] = False,
 ) -> None:
-    """Add a user who can sign in."""
+    """Add a user who can sign in; the only way to make an admin."""
     try:
         data = UserCreate(email=email, full_name=full_name, password=password)
     except ValidationError as error:
@@ -45,13 +53,18 @@ def create_user(
         sys.exit(2)
     with development_environment():
         try:
-            anyio.run(_register, data, Settings.load())
+            role = Role.ADMIN if admin else Role.USER
+            settings = Settings.load()
+            configure_logging(settings)
+            anyio.run(_register, data, role, settings)
         except ConflictError as error:
             typer.echo(error.message, err=True)
             sys.exit(1)
     typer.echo(f"Added {data.email}.")
 
 
-async def _register(data: UserCreate, settings: Settings) -> None:
+async def _register(data: UserCreate, role: Role, settings: Settings) -> None:
     async with open_engine(settings) as engine, sessions_of(engine).begin() as session:
-        await UserService(UserRepository(session), Passwords(settings)).register(data)
+        audit = AuditLog(AuditRepository(session), request_id=None)
+        users = UserService(UserRepository(session), Passwords(settings), audit)
+        await users.register(data, role)

@@ -1,10 +1,12 @@
 """Queries for users."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ..core.pagination import Cursor
 from .models import User
 
 
@@ -22,6 +24,15 @@ class UserRepository:
     async def get_by_email(self, email: str) -> User | None:
         """Return the user with this address, or ``None``."""
         return await self._session.scalar(select(User).where(User.email == email))
+
+    async def list_newest(self, limit: int, after: Cursor | None) -> Sequence[User]:
+        """Return at most ``limit`` users, the newest first, from after a cursor."""
+        newest = select(User).order_by(User.created_at.desc(), User.id.desc())
+        if after is not None:
+            last = tuple_(after.created_at, after.id)
+            newest = newest.where(tuple_(User.created_at, User.id) < last)
+        rows = await self._session.scalars(newest.limit(limit))
+        return rows.all()
 
     async def add(self, user: User) -> User:
         """Store a new user."""

@@ -1,9 +1,12 @@
 """Users over HTTP."""
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Request, Response, status
 
+from ..core.creation import LOCATION
+from ..core.pagination import Page, PageRequestDep
 from ..core.problems import problem_responses
-from .dependencies import CurrentUser, UserServiceDep
+from ..core.rate_limit_middleware import limited
+from .dependencies import AdminUser, CurrentUser, UserServiceDep
 from .models import User
 from .schemas import PasswordChange, UserCreate, UserRead, UserUpdate
 
@@ -14,11 +17,28 @@ router = APIRouter(prefix="/users", tags=["users"])
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=UserRead,
-    responses=problem_responses(409),
+    responses={201: {"headers": LOCATION}, **problem_responses(409)},
+    dependencies=[limited("registration")],
 )
-async def register_user(data: UserCreate, service: UserServiceDep) -> User:
+async def register_user(
+    data: UserCreate, service: UserServiceDep, request: Request, response: Response
+) -> User:
     """Register with an e-mail address that is not registered yet."""
+    response.headers["Location"] = f"{request.url.path}/me"
     return await service.register(data)
+
+
+@router.get("", responses=problem_responses(403))
+async def list_users(
+    page: PageRequestDep, _: AdminUser, service: UserServiceDep
+) -> Page[UserRead]:
+    """List everybody, the newest first; for admins."""
+    users, next_cursor = await service.read_page(page)
+    return Page[UserRead](
+        items=[UserRead.model_validate(user) for user in users],
+        limit=page.limit,
+        next_cursor=next_cursor,
+    )
 
 
 @router.get("/me", response_model=UserRead)

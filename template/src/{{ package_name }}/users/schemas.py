@@ -6,6 +6,7 @@ from pydantic import AfterValidator, EmailStr, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from ..core.schemas import Line, PatchSchema, RecordSchema, RequestSchema
+from .models import Role
 
 Email = Annotated[EmailStr, AfterValidator(str.lower)]
 """An e-mail address; upper and lower case make no difference."""
@@ -36,8 +37,9 @@ class PasswordChange(RequestSchema):
 
 
 class UserRead(RecordSchema):
-    """A user, as shown to the user."""
+    """A user, as shown to the user and to admins."""
 
     email: str
     full_name: str
+    role: Role
     is_active: bool

@@ -1,0 +1,1 @@
+"""API keys: how a machine acts for the person who made the key."""

@@ -1,0 +1,1 @@
+"""The audit log: what happened to accounts and credentials, and to whom."""

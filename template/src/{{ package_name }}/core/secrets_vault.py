@@ -1,0 +1,78 @@
+"""Settings from HashiCorp Vault: one secret of a key-value engine, version 2."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import hvac
+from hvac.exceptions import VaultError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsError,
+)
+
+SECONDS = 5
+"""How long connecting may take, and then each wait for the answer."""
+
+# Named, because formatting for Python 3.14 drops parentheses that 3.11 needs.
+MALFORMED = (KeyError, TypeError)
+
+
+def secret_manager(settings_cls: type[BaseSettings]) -> PydanticBaseSettingsSource:
+    """Give the settings of the secret that VAULT_PATH names; without it, none.
+
+    Raises:
+        SettingsError: the secret cannot be read; the message holds no value.
+    """
+    where = os.environ.get("VAULT_PATH")
+    if not where:
+        return InitSettingsSource(settings_cls, {})
+    address = os.environ.get("VAULT_ADDR")
+    if not address:
+        message = "VAULT_ADDR: required where VAULT_PATH is set"
+        raise SettingsError(message)
+    token = _token()
+    try:
+        settings = dict(_read(address, token, where))
+    # The HTTP client's own errors are OSError, or ValueError for a broken answer.
+    except (VaultError, OSError, ValueError) as error:
+        reason = type(error).__name__
+    except MALFORMED:
+        reason = "the answer is not one of Vault's"
+    else:
+        return InitSettingsSource(settings_cls, settings)
+    message = f"VAULT_PATH: Vault did not give the secret ({reason})"
+    raise SettingsError(message)
+
+
+def _token() -> str:
+    file = os.environ.get("VAULT_TOKEN_FILE")
+    token = os.environ.get("VAULT_TOKEN", "")
+    if not token and file:
+        try:
+            token = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            message = f"VAULT_TOKEN_FILE: cannot be read ({type(error).__name__})"
+            raise SettingsError(message) from None
+    if not token:
+        message = "VAULT_TOKEN: required where VAULT_PATH is set, or VAULT_TOKEN_FILE"
+        raise SettingsError(message)
+    return token
+
+
+def _read(address: str, token: str, where: str) -> Mapping[str, object]:
+    # The first part of the path is where the engine is mounted.
+    mount, _, path = where.strip("/").partition("/")
+    vault = hvac.Client(
+        url=address,
+        token=token,
+        timeout=SECONDS,
+        namespace=os.environ.get("VAULT_NAMESPACE"),
+    )
+    answer = vault.secrets.kv.v2.read_secret_version(
+        path=path, mount_point=mount, raise_on_deleted_version=True
+    )
+    secret: Mapping[str, object] = answer["data"]["data"]
+    return secret

@@ -1,0 +1,1 @@
+"""What the service promises to its clients, and to whoever changes it."""

@@ -1,0 +1,331 @@
+"""One promise for each answer, kept by a running service: `uv run pytest -m promises`."""
+
+import http.server
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+import time
+import tomllib
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.answers import FACTORS, Answers
+from tests.commands import run
+from tests.conftest import Render
+
+pytestmark = [pytest.mark.slow, pytest.mark.promises]
+
+SECONDS_TO_START = 60
+ITEMS = "/api/v1/items"
+OPEN: Answers = {"auth": "none"}
+
+
+class Promise(NamedTuple):
+    """What an answer promises, and the test that sees it kept."""
+
+    sentence: str
+    answers: Answers
+    keep: Callable[[Path], None]
+
+
+class Reply(NamedTuple):
+    """What a service answered."""
+
+    status: int
+    body: Any
+
+
+def ask(url: str, method: str = "GET", content: object = None, token: str = "") -> Reply:
+    """Send a request; an error is an answer like any other."""
+    headers = {"Content-Type": "application/json"}
+    headers |= {"Authorization": f"Bearer {token}"} if token else {}
+    body = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return Reply(answer.status, json.loads(answer.read() or b"null"))
+    except urllib.error.HTTPError as error:
+        return Reply(error.code, json.loads(error.read() or b"null"))
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on, below those that outgoing connections take."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+@contextmanager
+def developing(service: Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve with `dev`, which brings its own database and Redis; kill it at the end."""
+    port = free_port()
+    with (service / "dev.log").open("wb") as log:
+        process = subprocess.Popen(
+            [service / ".venv/bin/order-service", "dev", "--port", str(port)],
+            cwd=service,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        give_up = time.monotonic() + SECONDS_TO_START
+        while True:
+            try:
+                if ask(f"{url}/health/ready").status == 200:
+                    break
+            except OSError:
+                time.sleep(0.2)
+            assert process.poll() is None, (service / "dev.log").read_text("utf-8")
+            assert time.monotonic() < give_up, (service / "dev.log").read_text("utf-8")
+        yield url, process
+    finally:
+        # Its reloaded child is in its group; its servers look after themselves.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def sign_in(url: str, email: str) -> str:
+    """Register somebody and give their access token."""
+    person = {"email": email, "password": "a long and quiet river", "full_name": "Ada"}
+    assert ask(f"{url}/api/v1/users", "POST", person).status == 201
+    form = f"username={email}&password=a+long+and+quiet+river".encode()
+    with urllib.request.urlopen(f"{url}/api/v1/auth/token", form, timeout=30) as answer:  # noqa: S310
+        token: str = json.loads(answer.read())["access_token"]
+    return token
+
+
+def survives_a_kill(service: Path) -> None:
+    with developing(service) as (url, _):
+        created = ask(f"{url}{ITEMS}", "POST", {"name": "Lamp"})
+        assert created.status == 201
+    with developing(service) as (url, _):
+        assert ask(f"{url}{ITEMS}/{created.body['id']}") == (200, created.body)
+
+
+def is_postgresql(service: Path) -> None:
+    survives_a_kill(service)
+    assert "Database: PostgreSQL" in (service / "dev.log").read_text("utf-8")
+
+
+def is_sqlite(service: Path) -> None:
+    survives_a_kill(service)
+    assert (service / ".local/database.db").read_bytes().startswith(b"SQLite format 3")
+
+
+def forgets_with_its_process(service: Path) -> None:
+    with developing(service) as (url, _):
+        created = ask(f"{url}{ITEMS}", "POST", {"name": "Lamp"})
+        assert ask(f"{url}{ITEMS}/{created.body['id']}") == (200, created.body)
+    with developing(service) as (url, _):
+        assert ask(f"{url}{ITEMS}/{created.body['id']}").status == 404
+    assert not (service / ".local").exists()
+
+
+def protects_what_belongs_to_somebody(service: Path) -> None:
+    with developing(service) as (url, _):
+        ada, eve = sign_in(url, "ada@example.com"), sign_in(url, "eve@example.com")
+        created = ask(f"{url}{ITEMS}", "POST", {"name": "Lamp"}, ada)
+        item = f"{url}{ITEMS}/{created.body['id']}"
+        statuses = [ask(item, token=token).status for token in (ada, eve, "", "a.b.c")]
+        assert statuses == [200, 404, 401, 401]
+
+
+def is_open(service: Path) -> None:
+    with developing(service) as (url, _):
+        assert ask(f"{url}{ITEMS}", "POST", {"name": "Lamp"}).status == 201
+        document = ask(f"{url}/openapi.json").body
+        assert "securitySchemes" not in document["components"]
+        assert not [path for path in document["paths"] if "auth" in path or "users" in path]
+
+
+VALKEY = """
+from order_service.core.local_redis import local_redis
+
+with local_redis() as server:
+    print(server.url, flush=True)
+    input()
+"""
+"""Runs the Valkey that a service brings, until somebody presses return."""
+
+
+def statuses_at_two(service: Path, **environment: str) -> list[int]:
+    environment["RATE_LIMIT_DEFAULT"] = "5/minute"
+    with (
+        developing(service, **environment) as (one, _),
+        developing(service, **environment) as (two, _),
+    ):
+        return [ask(f"{url}/nowhere").status for url in (one, two) * 5]
+
+
+def counts_for_all_processes(service: Path) -> None:
+    command = [str(service / ".venv/bin/python"), "-c", VALKEY]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as valkey:
+        assert valkey.stdout is not None
+        url = valkey.stdout.readline().strip()
+        try:
+            assert statuses_at_two(service, REDIS_URL=url) == [404] * 5 + [429] * 5
+        finally:
+            valkey.communicate("\n")
+
+
+def counts_for_itself(service: Path) -> None:
+    assert statuses_at_two(service) == [404] * 10
+
+
+def check_config(service: Path, **environment: str) -> str:
+    """Check the settings of production, with nothing but these."""
+    bare = {"ENVIRONMENT": "production", **environment}
+    return run("uv", "run", "--no-sync", "order-service", "check-config", cwd=service,
+               environment=bare)  # fmt: skip
+
+
+def reads_mounted_files(service: Path) -> None:
+    mounted = service / "mounted"
+    mounted.mkdir()
+    (mounted / "jwt_secret").write_text("Qm9yZWQsIGJvcmVkLCBib3JlZCBvZiBrZXlz\n", "utf-8")
+    (mounted / "database_url").write_text("postgresql://u:p@db.example.com/orders\n", "utf-8")
+    assert "usable" in check_config(service, SECRETS_DIR=str(mounted))
+
+
+def reads_vault(service: Path) -> None:
+    kept = {
+        "JWT_SECRET": "Qm9yZWQsIGJvcmVkLCBib3JlZCBvZiBrZXlz",
+        "DATABASE_URL": "postgresql://u:p@db.example.com/orders",
+    }
+
+    class Vault(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers["X-Vault-Token"] == "token of this test"
+            body = json.dumps({"data": {"data": kept, "metadata": {"version": 1}}})
+            self.send_response(200 if known else 403)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Vault) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        access = {"VAULT_TOKEN": "token of this test", "VAULT_PATH": "secret/orders"}
+        address = f"http://127.0.0.1:{server.server_port}"
+        said = check_config(service, VAULT_ADDR=address, **access)
+        server.shutdown()
+    assert "usable" in said
+
+
+def reads_aws(service: Path) -> None:
+    # The service's own tests hold it against moto, which speaks AWS's protocol.
+    said = run("uv", "run", "--no-sync", "pytest", "-q", "tests/unit/test_secrets_aws.py",
+               cwd=service)  # fmt: skip
+    assert " passed" in said
+    assert "skipped" not in said
+
+
+def has_folders(*folders: str) -> Callable[[Path], None]:
+    """Check how a service groups its code, and that it answers."""
+
+    def keep(service: Path) -> None:
+        package = service / "src/order_service"
+        assert {path.name for path in package.iterdir() if path.is_dir()} >= set(folders)
+        with developing(service) as (url, _):
+            assert ask(f"{url}{ITEMS}", "POST", {"name": "Lamp"}).status == 201
+
+    return keep
+
+
+def licensed(expression: str, text: str) -> Callable[[Path], None]:
+    """Check the licence of the package as it is built."""
+
+    def keep(service: Path) -> None:
+        run("uv", "build", "--quiet", "--wheel", cwd=service)
+        (wheel,) = (service / "dist").glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(service / "wheel")
+        (information,) = (service / "wheel").glob("*.dist-info")
+        metadata = (information / "METADATA").read_text("utf-8")
+        assert f"License-Expression: {expression}" in metadata
+        assert text in (information / "licenses/LICENSE").read_text("utf-8")
+        assert ("Do Not Upload" in metadata) is (expression == "LicenseRef-Proprietary")
+
+    return keep
+
+
+def supports(version: str) -> Callable[[Path], None]:
+    """Check which Pythons the package accepts, and what its pipeline runs on."""
+
+    def keep(service: Path) -> None:
+        project = tomllib.loads((service / "pyproject.toml").read_text("utf-8"))["project"]
+        assert project["requires-python"].startswith(f">={version},")
+        assert f'"{version}"' in (service / ".github/workflows/ci.yml").read_text("utf-8")
+
+    return keep
+
+
+def promises() -> Iterator[tuple[str, Promise]]:
+    """Give the promise of each answer."""
+    layers, features = ["api", "services", "repositories", "models"], ["items", "core"]
+    yield "layout=domain", Promise("a folder per feature", OPEN, has_folders(*features))
+    yield "layout=layered", Promise("a folder per layer", OPEN, has_folders(*layers))
+    yield "database=postgresql", Promise("PostgreSQL keeps data", OPEN, is_postgresql)
+    yield "database=sqlite", Promise("one file keeps data", OPEN, is_sqlite)
+    yield "database=none", Promise("memory, and nothing else", OPEN, forgets_with_its_process)
+    yield "auth=jwt", Promise("items are their owner's", {}, protects_what_belongs_to_somebody)
+    yield "auth=none", Promise("open to everyone", {}, is_open)
+    yield "cache=redis", Promise("processes count together", OPEN, counts_for_all_processes)
+    yield "cache=memory", Promise("each process for itself", OPEN, counts_for_itself)
+    yield "secrets=platform", Promise("mounted files are read", {}, reads_mounted_files)
+    yield "secrets=aws", Promise("Secrets Manager is read", {}, reads_aws)
+    yield "secrets=vault", Promise("Vault is read", {}, reads_vault)
+    for name, text in {
+        "MIT": "Permission is hereby granted, free of charge",
+        "Apache-2.0": "Apache License",
+        "BSD-3-Clause": "Redistribution and use in source and binary forms",
+    }.items():
+        yield f"license={name}", Promise(f"licensed as {name}", OPEN, licensed(name, text))
+    proprietary = licensed("LicenseRef-Proprietary", "All rights reserved")
+    yield "license=Proprietary", Promise("no slip can publish it", OPEN, proprietary)
+    for version in FACTORS["python_version"]:
+        promise = Promise(f"{version} and newer", OPEN, supports(version))
+        yield f"python_version={version}", promise
+
+
+PROMISES = dict(promises())
+
+
+def test_every_answer_makes_a_promise() -> None:
+    answers = {f"{name}={value}" for name, values in FACTORS.items() for value in values}
+
+    assert answers == set(PROMISES)
+
+
+@pytest.mark.parametrize("answer", PROMISES)
+def test_a_promise_is_kept(
+    project: Render, answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, _, value = answer.partition("=")
+    promise = PROMISES[answer]
+    service = project({**promise.answers, name: value})
+    if name not in {"license", "python_version"}:
+        run("uv", "sync", "--quiet", cwd=service)
+
+    promise.keep(service)
+
+    with capsys.disabled():
+        print(f"\n{answer:24} {promise.sentence:32} kept")
