@@ -102,11 +102,15 @@ print("\\n".join(name.lower().replace("-", "_") for name in names))
 """Prints every name that an installed distribution takes: its own, its modules', its commands'."""
 
 
-@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+@pytest.mark.parametrize(
+    "answers",
+    [{}, {"cache": "redis", "secrets": "vault"}, {"database": "sqlite", "secrets": "aws"}],
+    ids=["defaults", "redis-vault", "sqlite-aws"],
+)
 def test_no_package_can_have_the_name_of_a_library(
-    project: Render, macros: Macros, database: str
+    project: Render, macros: Macros, answers: Answers
 ) -> None:
-    service = project({"database": database})
+    service = project(answers)
     run("uv", "sync", "--quiet", cwd=service)
     taken = set(run(service / ".venv/bin/python", "-c", INSTALLED, cwd=service).split())
     locked = tomllib.loads((service / "uv.lock").read_text("utf-8"))["package"]
