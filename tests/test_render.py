@@ -221,3 +221,23 @@ def test_pytest_copie_renders_the_same(
 
     assert result.project_dir, result.exception
     assert texts(result.project_dir) == texts(render({"database": database}))
+
+
+TRACES: dict[str, tuple[Answers, str]] = {
+    "database=none": ({"database": "none"}, r"sqlalchemy|alembic|asyncpg|aiosqlite|DATABASE_URL"),
+    "database=sqlite": ({"database": "sqlite"}, r"pixeltable|local_postgres"),
+    "auth=none": ({"auth": "none"}, r"\bjwt|argon2|X-API-Key|create-user|/auth/(refresh|logout)\b"),
+    "cache=memory": ({"cache": "memory"}, r"redis|valkey"),
+    "secrets=platform": ({"secrets": "platform"}, r"vault|boto|hvac|\baws\b"),
+}
+"""What each answer that leaves something out must leave no word of."""
+
+
+@pytest.mark.parametrize("answer", TRACES)
+def test_what_is_left_out_leaves_no_trace(render: Render, answer: str) -> None:
+    answers, words = TRACES[answer]
+
+    for name, text in texts(render(answers)).items():
+        # The answers themselves are recorded, and the licence is not about the service.
+        if name not in {".copier-answers.yml", "LICENSE", "tests/contract/test_document.py"}:
+            assert not re.search(words, text, re.IGNORECASE), name
