@@ -9,15 +9,16 @@ from covertable import make, sorters
 
 ROOT = Path(__file__).resolve().parents[1]
 
-Answers = dict[str, str]
+Answers = dict[str, Any]
+"""A text, a yes or no, or a list of texts for each question."""
 
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text("utf-8"))
 
-# A question can be answered; what copier.yml computes has a `when`.
+# A question says what it asks; what copier.yml computes has no help.
 QUESTIONS: dict[str, dict[str, Any]] = {
     name: question
     for name, question in CONFIG.items()
-    if not name.startswith("_") and "when" not in question
+    if not name.startswith("_") and "help" in question
 }
 
 
@@ -29,27 +30,77 @@ def choices(question: str) -> list[str]:
     return [value["value"] if isinstance(value, dict) else value for value in offered.values()]
 
 
-FACTORS = {question: values for question in QUESTIONS if (values := choices(question))}
+YES, NO = "yes", "no"
+
+LISTS = {name for name, question in QUESTIONS.items() if question.get("multiselect")}
+"""The questions that take any number of their choices."""
+
+SWITCHES = {name for name, question in QUESTIONS.items() if question["type"] == "bool"}
+"""The questions that are answered by yes or no."""
+
+FACTORS: dict[str, list[str]] = {}
+"""What can vary in a service: an answer of several, and whether each part is in it."""
+
+for _question in QUESTIONS:
+    if _question in LISTS:
+        FACTORS |= {choice: [YES, NO] for choice in choices(_question)}
+    elif _question in SWITCHES:
+        FACTORS[_question] = [YES, NO]
+    elif choices(_question):
+        FACTORS[_question] = choices(_question)
 
 
-def is_possible(answers: Answers) -> bool:
-    """Tell whether a service can have these answers."""
-    return not (answers.get("auth") == "jwt" and answers.get("database") == "none")
+def answers_of(row: dict[str, str]) -> Answers:
+    """Turn a row of factors into answers."""
+    answers: Answers = {}
+    for factor, value in row.items():
+        if factor in SWITCHES:
+            answers[factor] = value == YES
+        elif factor in QUESTIONS:
+            answers[factor] = value
+    for question in LISTS:
+        answers[question] = [choice for choice in choices(question) if row[choice] == YES]
+    return answers
 
 
-def pairwise(factors: dict[str, list[str]]) -> list[Answers]:
-    """Choose rows of answers in which every possible pair of two answers occurs."""
-    rows: list[Answers] = make(
+def answer_of(factor: str, value: str) -> Answers:
+    """Give the answer that sets one factor, and of a list nothing else."""
+    if factor in SWITCHES:
+        return {factor: value == YES}
+    if factor in QUESTIONS:
+        return {factor: value}
+    (question,) = (name for name in LISTS if factor in choices(name))
+    return {question: [factor] if value == YES else []}
+
+
+IMPOSSIBLE = [
+    ("auth", "jwt", "database", "none"),
+    *(
+        ("jobs", engine, other, value)
+        for engine in ("taskiq", "celery")
+        for other, value in [("database", "sqlite"), ("database", "none"), ("cache", "memory")]
+    ),
+    ("data_tools", YES, "database", "none"),
+]
+"""The pairs of answers that no service can have: each one is refused."""
+
+
+def pairwise(factors: dict[str, list[str]]) -> list[dict[str, str]]:
+    """Choose rows in which every possible pair of two values occurs."""
+    rows: list[dict[str, str]] = make(
         factors,
         sorter=sorters.hash,
+        # Any salt covers all pairs; this one needs the fewest services to run.
+        salt="6",
         constraints=[
             {
                 "operator": "or",
                 "conditions": [
-                    {"operator": "ne", "left": "auth", "value": "jwt"},
-                    {"operator": "ne", "left": "database", "value": "none"},
+                    {"operator": "ne", "left": one, "value": value},
+                    {"operator": "ne", "left": other, "value": other_value},
                 ],
             }
+            for one, value, other, other_value in IMPOSSIBLE
         ],
     )
     return rows
@@ -57,19 +108,28 @@ def pairwise(factors: dict[str, list[str]]) -> list[Answers]:
 
 PAIRWISE = pairwise(FACTORS)
 
-# The licence changes no code, so the services that are run leave it out of the pairs
-# and take turns with it.
+TURNS = {
+    "license": FACTORS["license"],
+    "python_version": ["3.11", "3.12", "3.13"],
+    "secrets": FACTORS["secrets"],
+    "codecov": FACTORS["codecov"],
+}
+"""What changes no code, or none that other answers change, too. All pairs are rendered and
+linted; the services that are run leave these out of the pairs, and take turns with them."""
+
 RUN = [
-    {**row, "license": FACTORS["license"][number % len(FACTORS["license"])]}
+    {**row, **{name: values[number % len(values)] for name, values in TURNS.items()}}
     for number, row in enumerate(
-        pairwise({name: values for name, values in FACTORS.items() if name != "license"})
+        pairwise({name: values for name, values in FACTORS.items() if name not in TURNS})
     )
 ]
 
 
-def variant_name(answers: Answers) -> str:
-    """Name a variant after its answers."""
-    return "-".join(answers[question] for question in FACTORS)
+def variant_name(row: dict[str, str]) -> str:
+    """Name a variant after its answers; what it has is named, what it lacks is not."""
+    return "-".join(
+        factor if row[factor] == YES else row[factor] for factor in FACTORS if row[factor] != NO
+    )
 
 
 ALL_ON: Answers = {
@@ -77,7 +137,11 @@ ALL_ON: Answers = {
     "database": "postgresql",
     "auth": "jwt",
     "cache": "redis",
+    "jobs": "celery",
+    "observability": choices("observability"),
     "secrets": "vault",
+    "data_tools": True,
+    "codecov": True,
     "license": "MIT",
 }
 ALL_OFF: Answers = {
@@ -85,7 +149,11 @@ ALL_OFF: Answers = {
     "database": "none",
     "auth": "none",
     "cache": "memory",
+    "jobs": "none",
+    "observability": [],
     "secrets": "platform",
+    "data_tools": False,
+    "codecov": False,
     "license": "Proprietary",
 }
 
@@ -93,6 +161,6 @@ VARIANTS: dict[str, Answers] = {
     "defaults": {},
     "all-on": ALL_ON,
     "all-off": ALL_OFF,
-    **{variant_name(row): row for row in PAIRWISE},
+    **{variant_name(row): answers_of(row) for row in PAIRWISE},
 }
 """What the tests render, by a name that tells the answers."""

@@ -1,5 +1,6 @@
 """One snapshot of the template, renders of it, and an environment of its own."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -54,11 +55,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
     """Render answers once per session. What it returns is shared: only read it."""
-    rendered: dict[tuple[tuple[str, str], ...], Path] = {}
+    rendered: dict[str, Path] = {}
     parent = tmp_path_factory.mktemp("renders")
 
     def rendering(answers: Answers) -> Path:
-        key = tuple(sorted(answers.items()))
+        key = json.dumps(answers, sort_keys=True)
         if key not in rendered:
             rendered[key] = parent / f"service{len(rendered)}"
             # No `unsafe`: a template that came to need trust would fail here.

@@ -13,7 +13,7 @@ import pyte
 import pytest
 import yaml
 
-from tests.answers import QUESTIONS
+from tests.answers import QUESTIONS, Answers
 from tests.commands import run
 
 COPIER = Path(sys.executable).with_name("copier")
@@ -92,7 +92,7 @@ def interview(template: Path, tmp_path: Path) -> Iterator[Interview]:
     person.close()
 
 
-def stored_answers(service: Path) -> dict[str, str]:
+def stored_answers(service: Path) -> Answers:
     """Read what the service remembers of its answers."""
     answers = yaml.safe_load((service / ".copier-answers.yml").read_text("utf-8"))
     return {name: value for name, value in answers.items() if not name.startswith("_")}
@@ -110,7 +110,11 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
     interview.answer("database", DOWN)
     interview.answer("auth", DOWN)
     interview.answer("cache", UP)
+    interview.answer("jobs")
+    interview.answer("observability", DOWN, " ")
     interview.answer("secrets", DOWN)
+    interview.answer("data_tools", "y")
+    interview.answer("codecov", "n")
     status, screen = interview.finish()
 
     assert status == 0, screen
@@ -126,7 +130,11 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
         "database": "sqlite",
         "auth": "none",
         "cache": "redis",
+        "jobs": "none",
+        "observability": ["metrics", "tracing"],
         "secrets": "aws",
+        "data_tools": True,
+        "codecov": False,
     }
     assert 'Books & "More" is ready.' in screen
     assert "books_more, in the layered layout, for Python 3.12 and newer" in screen
@@ -151,8 +159,10 @@ def test_an_impossible_choice_is_not_offered(interview: Interview, tmp_path: Pat
     offered = interview.wait_for("none - open to everyone who reaches it")
     assert "jwt - " not in offered
     interview.type(ENTER)
-    interview.answer("cache")
-    interview.answer("secrets")
+    for question in ("cache", "jobs", "observability", "secrets"):
+        interview.answer(question)
+    # A report over no data is not offered either.
+    interview.answer("codecov")
     status, screen = interview.finish()
 
     assert status == 0, screen
@@ -222,10 +232,14 @@ def test_a_data_file_answers_everything(template: Path, tmp_path: Path) -> None:
         "license": "BSD-3-Clause",
         "python_version": "3.13",
         "layout": "domain",
-        "database": "sqlite",
+        "database": "postgresql",
         "auth": "jwt",
         "cache": "redis",
+        "jobs": "celery",
+        "observability": [],
         "secrets": "vault",
+        "data_tools": False,
+        "codecov": True,
     }
     (tmp_path / "answers.yml").write_text(yaml.safe_dump(answers, allow_unicode=True), "utf-8")
 
@@ -262,6 +276,9 @@ def test_a_number_in_a_data_file_is_a_version(template: Path, tmp_path: Path) ->
         ["-d", "datbase=sqlite"],
         ["-d", "package_name=json"],
         ["-d", "project_name="],
+        ["-d", "jobs=celery", "-d", "database=sqlite"],
+        ["-d", "observability=["],
+        ["-d", "data_tools=perhaps"],
     ],
     ids=" ".join,
 )

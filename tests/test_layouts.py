@@ -13,7 +13,7 @@ from tests.conftest import Render
 pytestmark = pytest.mark.slow
 
 PARTS: list[Answers] = [
-    {"database": "postgresql", "auth": "jwt"},
+    {"database": "postgresql", "auth": "jwt", "jobs": "taskiq"},
     {"database": "sqlite", "auth": "none"},
     {"database": "none", "auth": "none"},
 ]

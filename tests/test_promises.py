@@ -1,11 +1,11 @@
 """One promise for each answer, kept by a running service: `uv run pytest -m promises`."""
 
+import gzip
 import http.server
 import json
 import os
-import secrets
+import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -14,15 +14,18 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
-from tests.answers import FACTORS, Answers
+from tests.answers import FACTORS, Answers, answer_of
 from tests.commands import run
 from tests.conftest import Render
+from tests.receivers import Receiver, free_port, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.promises]
 
@@ -57,15 +60,6 @@ def ask(url: str, method: str = "GET", content: object = None, token: str = "") 
             return Reply(answer.status, json.loads(answer.read() or b"null"))
     except urllib.error.HTTPError as error:
         return Reply(error.code, json.loads(error.read() or b"null"))
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on, below those that outgoing connections take."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @contextmanager
@@ -238,6 +232,151 @@ def reads_aws(service: Path) -> None:
     assert "skipped" not in said
 
 
+def no_jobs(service: Path) -> None:
+    said = run("uv", "run", "--no-sync", "order-service", "--help", cwd=service)
+    assert "worker" not in said
+    with (
+        Receiver().serving() as receiver,
+        developing(service, NOTIFICATIONS_URL=receiver.url) as (url, _),
+    ):
+        sign_in(url, "ada@example.com")
+    assert not receiver.received
+
+
+def welcomes_everybody_once(service: Path) -> None:
+    with (
+        Receiver().serving() as receiver,
+        developing(service, NOTIFICATIONS_URL=receiver.url) as (url, _),
+    ):
+        sign_in(url, "ada@example.com")
+        assert ask(f"{url}/api/v1/users", "POST", {"email": "x"}).status == 422
+        wait_for(lambda: bool(receiver.received), "welcome")
+        sign_in(url, "eve@example.com")
+        wait_for(lambda: len(receiver.received) > 1, "second welcome")
+    keys = {request.headers["idempotency-key"] for request in receiver.received}
+    assert len(keys) == len(receiver.received) == 2
+
+
+COUNTED = 'http_requests_total{endpoint="/api/v1/items/{item_id}",method="GET",status="404"}'
+
+
+def read_metrics(service: Path) -> tuple[int, str]:
+    with developing(service) as (url, _):
+        for _ in range(3):
+            assert ask(f"{url}{ITEMS}/5f1b5a5e-0000-4000-8000-000000000000").status == 404
+        try:
+            with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:  # noqa: S310
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, ""
+
+
+def counts_requests(service: Path) -> None:
+    status, text = read_metrics(service)
+    assert status == 200
+    assert f"{COUNTED} 3.0" in text
+
+
+def counts_nothing(service: Path) -> None:
+    assert read_metrics(service)[0] == 404
+
+
+def traced(service: Path) -> Receiver:
+    with Receiver().serving() as receiver:
+        collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+        with developing(service, **collector) as (url, _):
+            assert ask(f"{url}{ITEMS}").status == 200
+            if "opentelemetry-sdk" in (service / "pyproject.toml").read_text("utf-8"):
+                wait_for(lambda: bool(receiver.received), "span")
+    return receiver
+
+
+def sends_spans(service: Path) -> None:
+    received = traced(service).received
+    assert {request.path for request in received} == {"/v1/traces"}
+    assert any(b"GET /api/v1/items" in request.body for request in received)
+    assert any(b"order-service" in request.body for request in received)
+
+
+def sends_no_spans(service: Path) -> None:
+    assert not traced(service).received
+
+
+def reports_items(service: Path) -> None:
+    with developing(service) as (url, _):
+        for name in ("Lamp", "Desk"):
+            assert ask(f"{url}{ITEMS}", "POST", {"name": name}).status == 201
+        said = run("uv", "run", "--no-sync", "order-service", "report-items", cwd=service,
+                   environment={"ENVIRONMENT": "development"})  # fmt: skip
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert re.search(rf"(?m)^{today},2\b", said), said
+
+
+def reports_no_items(service: Path) -> None:
+    said = run("uv", "run", "--no-sync", "order-service", "--help", cwd=service)
+    assert "report" not in said
+    assert "polars" not in (service / "uv.lock").read_text("utf-8")
+
+
+def steps(service: Path) -> list[str]:
+    """List the steps of the pipeline."""
+    pipeline = yaml.safe_load((service / ".github/workflows/ci.yml").read_text("utf-8"))
+    return [
+        str(step.get("uses") or step["run"]).partition("@")[0]
+        for job in pipeline["jobs"].values()
+        for step in job["steps"]
+    ]
+
+
+def uploads_coverage(service: Path) -> None:
+    found = steps(service)
+    assert found.index("codecov/codecov-action") > found.index("uv run poe check")
+    policy = yaml.safe_load((service / "codecov.yml").read_text("utf-8"))
+    statuses = policy["coverage"]["status"]
+    assert all(status["default"]["informational"] for status in statuses.values())
+    assert "fail_under" in (service / "pyproject.toml").read_text("utf-8")
+
+
+def uploads_nothing(service: Path) -> None:
+    assert "codecov/codecov-action" not in steps(service)
+    assert "fail_under" in (service / "pyproject.toml").read_text("utf-8")
+
+
+BOOM = """
+    @app.get("/boom")
+    async def boom() -> None:
+        message = "Something nobody has thought of."
+        raise RuntimeError(message)
+"""
+
+
+def failing(service: Path) -> Receiver:
+    """Serve with an error in it, and look at what is reported."""
+    with (service / "src/order_service/extras.py").open("a", encoding="utf-8") as extras:
+        extras.write(BOOM)
+    with Receiver().serving() as receiver:
+        address = receiver.url.removeprefix("http://")
+        with developing(service, SENTRY_DSN=f"http://public@{address}/1") as (url, _):
+            assert ask(f"{url}/boom?token=hunter2").status == 500
+            if "sentry-sdk" in (service / "pyproject.toml").read_text("utf-8"):
+                wait_for(lambda: bool(receiver.received), "report")
+    return receiver
+
+
+def reports_errors(service: Path) -> None:
+    received = failing(service).received
+    texts = [
+        gzip.decompress(request.body) if request.headers.get("content-encoding") else request.body
+        for request in received
+    ]
+    assert any(b"Something nobody has thought of." in text for text in texts)
+    assert not any(b"hunter2" in text for text in texts)
+
+
+def reports_nothing(service: Path) -> None:
+    assert not failing(service).received
+
+
 def has_folders(*folders: str) -> Callable[[Path], None]:
     """Check how a service groups its code, and that it answers."""
 
@@ -290,6 +429,21 @@ def promises() -> Iterator[tuple[str, Promise]]:
     yield "auth=none", Promise("open to everyone", {}, is_open)
     yield "cache=redis", Promise("processes count together", OPEN, counts_for_all_processes)
     yield "cache=memory", Promise("each process for itself", OPEN, counts_for_itself)
+    redis: Answers = {"cache": "redis"}
+    yield "jobs=none", Promise("requests do their own work", redis, no_jobs)
+    for engine in ("taskiq", "celery"):
+        promise = Promise("everybody is welcomed once", redis, welcomes_everybody_once)
+        yield f"jobs={engine}", promise
+    yield "metrics=yes", Promise("requests are counted", OPEN, counts_requests)
+    yield "metrics=no", Promise("nothing is counted", OPEN, counts_nothing)
+    yield "tracing=yes", Promise("spans reach a collector", OPEN, sends_spans)
+    yield "tracing=no", Promise("no spans are made", OPEN, sends_no_spans)
+    yield "sentry=yes", Promise("errors are reported", OPEN, reports_errors)
+    yield "sentry=no", Promise("errors are logged alone", OPEN, reports_nothing)
+    yield "data_tools=yes", Promise("items are reported on", OPEN, reports_items)
+    yield "data_tools=no", Promise("no report, no Polars", OPEN, reports_no_items)
+    yield "codecov=yes", Promise("coverage is uploaded", OPEN, uploads_coverage)
+    yield "codecov=no", Promise("coverage stays here", OPEN, uploads_nothing)
     yield "secrets=platform", Promise("mounted files are read", {}, reads_mounted_files)
     yield "secrets=aws", Promise("Secrets Manager is read", {}, reads_aws)
     yield "secrets=vault", Promise("Vault is read", {}, reads_vault)
@@ -321,8 +475,8 @@ def test_a_promise_is_kept(
 ) -> None:
     name, _, value = answer.partition("=")
     promise = PROMISES[answer]
-    service = project({**promise.answers, name: value})
-    if name not in {"license", "python_version"}:
+    service = project({**promise.answers, **answer_of(name, value)})
+    if name not in {"codecov", "license", "python_version"}:
         run("uv", "sync", "--quiet", cwd=service)
 
     promise.keep(service)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from copier.errors import UserMessageError
 
-from tests.answers import CONFIG, QUESTIONS, choices
+from tests.answers import CONFIG, IMPOSSIBLE, LISTS, QUESTIONS, SWITCHES, choices
 from tests.conftest import Macros, Render
 
 ORDER = [
@@ -28,7 +28,11 @@ ORDER = [
     "database",
     "auth",
     "cache",
+    "jobs",
+    "observability",
     "secrets",
+    "data_tools",
+    "codecov",
 ]
 
 HOSTILE_NAMES = [
@@ -79,7 +83,8 @@ def test_each_question_has_a_default_and_fits_a_screen_line(question: str) -> No
     offered = details.get("choices", {})
     labels = offered if isinstance(offered, dict) else re.findall(r"(?m)^(\S.*): ", offered)
     assert all(len(label) <= 74 for label in labels)
-    assert bool(labels) != bool(details.get("validator")), "Text needs a validator, a choice none."
+    if details["type"] != "bool":
+        assert bool(labels) != bool(details.get("validator")), "Text needs a validator."
 
 
 def test_defaults(render: Render) -> None:
@@ -97,7 +102,11 @@ def test_defaults(render: Render) -> None:
         "database": "postgresql",
         "auth": "jwt",
         "cache": "memory",
+        "jobs": "none",
+        "observability": ["metrics"],
         "secrets": "platform",
+        "data_tools": False,
+        "codecov": False,
     }
 
 
@@ -159,8 +168,33 @@ def test_without_a_database_there_is_no_sign_in(render: Render) -> None:
             {"auth": "jwt", "database": "none"},
             "jwt keeps users, so it needs a database; choose postgresql or sqlite, or auth none.",
         ),
+        ({"jobs": "rq"}, "Choose one of none, taskiq, celery."),
+        (
+            {"jobs": "taskiq", "database": "sqlite"},
+            "they are kept in an outbox until they are done, so they need database postgresql.",
+        ),
+        (
+            {"jobs": "celery", "cache": "memory"},
+            "they reach their workers through Redis, so they need cache redis.",
+        ),
+        ({"observability": "metrics"}, "Write a list, such as [metrics, tracing], or [] for none."),
+        ({"observability": ""}, "Write a list, such as [metrics, tracing], or [] for none."),
+        ({"observability": "["}, "Write a list, such as [metrics, tracing], or [] for none."),
+        ({"observability": None}, "Write a list, such as [metrics, tracing], or [] for none."),
+        ({"observability": ["apm"]}, "Choose any of metrics, tracing, sentry."),
+        ({"observability": "[metrics, metrics]"}, "Name each answer once."),
+        ({"data_tools": "maybe"}, "Answer yes or no."),
+        ({"codecov": None}, "Answer yes or no."),
+        (
+            {"data_tools": True, "database": "none"},
+            "the report reads a database, so it needs one; choose postgresql or sqlite.",
+        ),
+        (
+            {"data_tools": "on", "database": "none"},
+            "the report reads a database, so it needs one; choose postgresql or sqlite.",
+        ),
     ],
-    ids=str,
+    ids=repr,
 )
 def test_refused_with_one_sentence_and_nothing_written(
     template: Path, tmp_path: Path, answers: dict[str, object], reason: str
@@ -170,6 +204,41 @@ def test_refused_with_one_sentence_and_nothing_written(
         if QUESTIONS.get(question, {}).get("validator"):
             shown = f"Validation error for question '{question}': {reason}"
             assert len(shown) <= 80, "The prompt would cut it off."
+
+
+@pytest.mark.parametrize("pair", IMPOSSIBLE, ids=" ".join)
+def test_every_impossible_pair_is_refused(
+    template: Path, tmp_path: Path, pair: tuple[str, str, str, str]
+) -> None:
+    one, value, other, other_value = pair
+    reason = refusal(template, tmp_path / "service", {one: value, other: other_value})
+
+    assert re.search(rf"{one}: .* need", reason)
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("[]", []),
+        ([], []),
+        ("[sentry, metrics]", ["metrics", "sentry"]),
+        (["tracing"], ["tracing"]),
+    ],
+    ids=repr,
+)
+def test_a_list_can_be_given_in_any_form(render: Render, given: object, stored: list[str]) -> None:
+    service = render({"observability": given})
+
+    answers = yaml.safe_load((service / ".copier-answers.yml").read_text("utf-8"))
+    assert sorted(answers["observability"]) == stored
+
+
+def test_jobs_bring_their_broker(render: Render) -> None:
+    answers = yaml.safe_load(
+        (render({"jobs": "taskiq"}) / ".copier-answers.yml").read_text("utf-8")
+    )
+
+    assert answers["cache"] == "redis"
 
 
 def test_the_first_problem_is_the_one_told(template: Path, tmp_path: Path) -> None:
@@ -239,6 +308,8 @@ def test_the_checks_of_data_know_the_same_questions_and_choices(macros: Macros) 
     module = macros("questions")
 
     assert module.known_questions == {question: choices(question) for question in QUESTIONS}
+    assert set(module.lists) == LISTS
+    assert set(module.yes_or_no) == SWITCHES
 
 
 def test_no_answer_runs_code() -> None:

@@ -18,17 +18,25 @@ from tests.test_questions import HOSTILE_NAMES
 
 RUFF = Path(sys.executable).with_name("ruff")
 
-BRACES = {"justfile", ".github/workflows/ci.yml"}
+BRACES = {
+    "justfile",
+    ".github/workflows/ci.yml",
+    "monitoring/alerts.yml",
+    "monitoring/grafana-dashboard.json",
+}
 """Files whose own language has double braces."""
 
 LAYERS = {
     "router": "api",
     "service": "services",
+    "report": "reports",
     "repository": "repositories",
     "models": "models",
     "schemas": "schemas",
     "dependencies": "dependencies",
     "commands": "commands",
+    "jobs": "jobs",
+    "messages": "messages",
 }
 
 # What an answer leaves out, in the words of the domain layout. This is written down
@@ -37,17 +45,38 @@ WITHOUT_USERS = (
     r"src/\w+/(api_keys|audit|auth|users)/.*"
     r"|src/\w+/core/(local_secret|login_guard|passwords|signing_keys|tokens)\.py"
     r"|src/\w+/migrations/versions/\d+_(users|authorization)\.py"
-    r"|tests/.*(audit|auth|keys|login|people|roles|tables|users|owners|passwords|tokens).*"
+    r"|tests/.*(audit|auth|keys|login|people|roles|tables|users|owners|passwords|tokens|workers).*"
 )
 WITHOUT_DATABASE = (
     r"src/\w+/(migrations/.*|core/(database\w*|idempotency|local_database|local_postgres|models)\.py)"
-    r"|src/\w+/core/cache(_memory|_redis)?\.py"
+    r"|src/\w+/core/cache(_memory|_redis|_metrics)?\.py|src/\w+/core/pool_metrics\.py"
     r"|tests/.*(database|idempotency|migrations|postgres|queries|transactions|two_processes).*"
-    r"|tests/.*/test_cache.*"
+    r"|tests/.*/test_(cache|pool).*"
 )
-WITHOUT_REDIS = r".*_redis(_url)?\.py|.*/redis_client\.py|tests/.*redis.*"
+WITHOUT_REDIS = r".*_redis(_url)?\.py|.*/redis_(client|spans)\.py|tests/.*redis.*"
 WITHOUT_MEMORY = r"src/\w+/core/cache_memory\.py|tests/unit/test_cache_memory\.py"
 WITHOUT_MANAGER = r".*secrets_{}\.py"
+WITHOUT_JOBS = (
+    r"src/\w+/(core/outbox|worker)/.*|src/\w+/core/(job_\w+|reloading)\.py"
+    r"|src/\w+/users/(jobs|messages)\.py|src/\w+/migrations/versions/\d+_outbox\.py"
+    r"|tests/.*(jobs?|outbox|workers|working)(_.*)?\.py"
+)
+WITHOUT_ENGINE = r"(src|tests)/.*{}_engine\.py"
+WITHOUT_METRICS = (
+    r"src/\w+/core/(\w+_)?metrics\.py|monitoring/.*|tests/.*(metrics|monitoring|numbers)\.py"
+)
+WITHOUT_TRACING = (
+    r"src/\w+/core/(tracing|trace_(export|ids)|span_scrubbing|\w+_spans|job_tracing)\.py"
+    r"|tests/.*(tracing|spans).*"
+)
+WITHOUT_SENTRY = r"src/\w+/core/(error|job)_reports\.py|tests/(.*error_reports.*|reports\.py)"
+WITHOUT_EXPORTS = r"src/\w+/core/(ending|redaction)\.py|tests/unit/test_redaction\.py"
+WITHOUT_TELEMETRY = r"src/\w+/core/telemetry\.py"
+WITHOUT_DATA_TOOLS = (
+    r"src/\w+/(items/(commands|report)|core/frames)\.py|notebooks/.*"
+    r"|tests/.*(test_report|notebook).*"
+)
+WITHOUT_CODECOV = r"codecov\.yml"
 WITHOUT_POSTGRESQL = r"src/\w+/core/local_postgres\.py|tests/.*local_postgres.*"
 
 
@@ -70,21 +99,44 @@ def layered(name: str) -> str | None:
     return None if role == "__init__" else f"{package}/{LAYERS[role]}/{feature}.py"
 
 
+def left_out(answers: Answers) -> list[str]:
+    """Name, as patterns, the files that a service with these answers lacks."""
+    watched = answers.get("observability", ["metrics"])
+    lacks = {
+        WITHOUT_USERS: answers.get("auth", "jwt") == "none",
+        WITHOUT_DATABASE: answers.get("database") == "none",
+        WITHOUT_POSTGRESQL: answers.get("database", "postgresql") != "postgresql",
+        WITHOUT_MEMORY: answers.get("cache") == "redis",
+        WITHOUT_REDIS: answers.get("cache", "memory") == "memory",
+        WITHOUT_JOBS: answers.get("jobs", "none") == "none",
+        WITHOUT_METRICS: "metrics" not in watched,
+        WITHOUT_TRACING: "tracing" not in watched,
+        WITHOUT_SENTRY: "sentry" not in watched,
+        WITHOUT_EXPORTS: not {"tracing", "sentry"} & set(watched),
+        WITHOUT_TELEMETRY: not watched,
+        WITHOUT_DATA_TOOLS: not answers.get("data_tools"),
+        WITHOUT_CODECOV: not answers.get("codecov"),
+    }
+    patterns = [pattern for pattern, is_lacking in lacks.items() if is_lacking]
+    patterns += [
+        WITHOUT_MANAGER.format(manager)
+        for manager in ("aws", "vault")
+        if answers.get("secrets") != manager
+    ]
+    patterns += [
+        WITHOUT_ENGINE.format(engine)
+        for engine in ("taskiq", "celery")
+        if answers.get("jobs") != engine
+    ]
+    return patterns
+
+
 def expected_files(everything: set[str], answers: Answers) -> set[str]:
     """Work out which files a service with these answers has."""
-    expected = everything
-    if answers.get("auth", "jwt") == "none":
-        expected = {name for name in expected if not re.fullmatch(WITHOUT_USERS, name)}
-    if answers.get("database") == "none":
-        expected = {name for name in expected if not re.fullmatch(WITHOUT_DATABASE, name)}
-    left_out = WITHOUT_MEMORY if answers.get("cache") == "redis" else WITHOUT_REDIS
-    expected = {name for name in expected if not re.fullmatch(left_out, name)}
-    for manager in ("aws", "vault"):
-        if answers.get("secrets") != manager:
-            left_out = WITHOUT_MANAGER.format(manager)
-            expected = {name for name in expected if not re.fullmatch(left_out, name)}
-    if answers.get("database", "postgresql") != "postgresql":
-        expected = {name for name in expected if not re.fullmatch(WITHOUT_POSTGRESQL, name)}
+    patterns = left_out(answers)
+    expected = {
+        name for name in everything if not any(re.fullmatch(pattern, name) for pattern in patterns)
+    }
     if answers.get("layout") == "layered":
         moved = {name for name in map(layered, expected) if name}
         folders = {
@@ -112,7 +164,8 @@ def answers(request: pytest.FixtureRequest) -> Answers:
 def test_the_files_are_those_the_answers_ask_for(render: Render, answers: Answers) -> None:
     on = {**ALL_ON, "license": answers.get("license", "MIT")}
     # Of some files a service has one kind or the other, so no single one has all.
-    everything = files(render(on)) | files(render({**on, "secrets": "aws", "cache": "memory"}))
+    everything = files(render(on)) | files(render({**on, "secrets": "aws", "jobs": "taskiq"}))
+    everything |= files(render({**on, "jobs": "none", "cache": "memory"}))
 
     assert files(render(answers)) == expected_files(everything, answers)
 
@@ -229,6 +282,24 @@ TRACES: dict[str, tuple[Answers, str]] = {
     "auth=none": ({"auth": "none"}, r"\bjwt|argon2|X-API-Key|create-user|/auth/(refresh|logout)\b"),
     "cache=memory": ({"cache": "memory"}, r"redis|valkey"),
     "secrets=platform": ({"secrets": "platform"}, r"vault|boto|hvac|\baws\b"),
+    "jobs=none": (
+        {"cache": "redis", "observability": ["metrics", "tracing", "sentry"]},
+        r"outbox|background job|\bjobs\b(?!:)|taskiq|celery|scheduler|NOTIFICATIONS|dead.letter",
+    ),
+    "jobs=taskiq": ({"jobs": "taskiq"}, r"celery|kombu"),
+    "jobs=celery": ({"jobs": "celery"}, r"taskiq"),
+    "metrics": (
+        {"jobs": "taskiq", "observability": ["tracing", "sentry"]},
+        r"prometheus|grafana|/metrics|METRICS_PORT",
+    ),
+    "tracing": (
+        {"jobs": "taskiq", "observability": ["metrics", "sentry"]},
+        r"opentelemetry|otel|otlp|tracing|traceparent|trace_id|\bspans?\b",
+    ),
+    "sentry": ({"jobs": "taskiq", "observability": ["metrics", "tracing"]}, r"sentry"),
+    "observability": ({"jobs": "taskiq", "observability": []}, r"telemetry|sentry|prometheus"),
+    "data_tools": ({}, r"polars|notebook|pandas|report-items"),
+    "codecov": ({}, r"codecov"),
 }
 """What each answer that leaves something out must leave no word of."""
 

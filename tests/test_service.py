@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.answers import ALL_OFF, RUN, Answers, variant_name
+from tests.answers import ALL_OFF, ALL_ON, RUN, Answers, answers_of, choices, variant_name
 from tests.commands import run
 from tests.conftest import Macros, Render
 from tests.pythons import interpreter, newest
@@ -23,9 +23,11 @@ HOSTILE: Answers = {
 WITH_MOST = next(row for row in RUN if (row["layout"], row["auth"]) == ("layered", "jwt"))
 
 VARIANTS: dict[str, Answers] = {
+    "all-on": ALL_ON,
     "all-off": ALL_OFF,
-    **{variant_name(row): row for row in RUN if row is not WITH_MOST},
-    "hostile": {**WITH_MOST, **HOSTILE},
+    **{variant_name(row): answers_of(row) for row in RUN if row is not WITH_MOST},
+    "hostile": {**answers_of(WITH_MOST), **HOSTILE},
+    "newest": {**ALL_ON, "python_version": choices("python_version")[-1]},
 }
 
 pytestmark = pytest.mark.slow

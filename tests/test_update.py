@@ -11,7 +11,7 @@ import yaml
 from copier.errors import UserMessageError
 from pathspec import PathSpec
 
-from tests.answers import Answers
+from tests.answers import Answers, choices
 from tests.commands import commit_all, run
 from tests.releases import (
     NEXT,
@@ -58,6 +58,13 @@ SWITCHES: list[tuple[Answers, Answers]] = [
     ({"secrets": "platform"}, {"secrets": "aws"}),
     ({"secrets": "vault"}, {"secrets": "platform"}),
     ({"python_version": "3.11"}, {"python_version": "3.13"}),
+    ({"cache": "redis"}, {"jobs": "taskiq"}),
+    ({"layout": "layered", "jobs": "taskiq"}, {"jobs": "celery"}),
+    ({"jobs": "celery"}, {"jobs": "none", "cache": "memory"}),
+    ({"observability": []}, {"observability": choices("observability")}),
+    ({"observability": choices("observability")}, {"observability": ["tracing"]}),
+    ({"data_tools": True, "codecov": True}, {"data_tools": False, "codecov": False}),
+    ({"layout": "layered", "data_tools": False}, {"data_tools": True, "codecov": True}),
 ]
 
 Copy = Callable[..., Path]
@@ -215,7 +222,7 @@ def test_the_next_release_reaches_an_edited_service(releases: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), SWITCHES, ids=lambda answers: "-".join(answers.values())
+    ("before", "after"), SWITCHES, ids=lambda answers: "-".join(map(str, answers.values()))
 )
 def test_an_answer_can_change_later(
     releases: Path, tmp_path: Path, before: Answers, after: Answers

@@ -11,14 +11,15 @@ import typer
 import uvicorn
 
 from .core.about import DISTRIBUTION, TITLE
-from .core.discovery import PACKAGE, find_commands
+from .core.discovery import find_commands
 from .core.errors import CommandError
+from .core.logging import log_crash
 from .core.settings import SettingsError
 from .development import development_service, schema_settings
 from .main import create_app
+from .server import FACTORY, serve_requests
 from .settings import Settings
 
-FACTORY = f"{PACKAGE}.main:create_app"
 UNUSABLE_SETTINGS = 2
 
 app = typer.Typer(
@@ -41,18 +42,7 @@ def serve(port: Port = None) -> None:
     """Serve requests with the settings of the environment."""
     settings = Settings.load()
     _end_well_when_told_to_stop()
-    uvicorn.run(
-        FACTORY,
-        factory=True,
-        host=settings.host,
-        port=port or settings.port,
-        # Everything is logged by core/logging.py and core/access_log.py.
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        forwarded_allow_ips=settings.forwarded_allow_ips,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-    )
+    serve_requests(settings, port or settings.port)
 
 
 @app.command()
@@ -117,4 +107,8 @@ def main() -> None:
         sys.exit(UNUSABLE_SETTINGS)
     except CommandError as error:
         typer.echo(str(error), err=True)
+        sys.exit(1)
+    # Nobody is left to handle it, so that it is told like everything else that happens.
+    except Exception as error:  # noqa: BLE001
+        log_crash(type(error), error, error.__traceback__)
         sys.exit(1)

@@ -75,6 +75,7 @@ async def test_finished_request_is_logged_once_without_its_query(
     (line,) = [text for text in caplog.text.splitlines() if "my-id" in text]
     assert "'event': 'request_finished'" in line
     assert "'path': '/nowhere'" in line
+    assert "'route': 'unmatched'" in line
     assert "hunter2" not in line
 
 

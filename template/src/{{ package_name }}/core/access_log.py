@@ -1,4 +1,7 @@
-"""One log line for each request: what was asked, what came back, how long it took."""
+"""One log line for each request: what was asked, what came back, how long it took.
+
+A slow request has a second one, so that slowness can be found, counted and alerted on.
+"""
 
 from time import perf_counter
 
@@ -6,6 +9,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .health import PROBE_PATHS
+from .routes import route_template
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -13,9 +17,15 @@ log = structlog.stdlib.get_logger(__name__)
 class AccessLogMiddleware:
     """Logs every finished request, except the probes that arrive every few seconds."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap the next application."""
+    def __init__(self, app: ASGIApp, slow_seconds: float) -> None:
+        """Wrap the next application.
+
+        Args:
+            app: The next application.
+            slow_seconds: From when on a request is slow.
+        """
         self._app = app
+        self._slow_seconds = slow_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Time the request and log it, also when it fails or the client leaves."""
@@ -34,11 +44,14 @@ class AccessLogMiddleware:
         try:
             await self._app(scope, receive, send_and_note)
         finally:
+            seconds = perf_counter() - started
+            facts = {
+                "method": scope["method"],
+                "route": route_template(scope),
+                "status": None if status is None else int(status),
+                "duration_ms": round(seconds * 1000, 1),
+            }
             # The path alone: a query string may carry what must not be kept.
-            log.info(
-                "request_finished",
-                method=scope["method"],
-                path=scope["path"],
-                status=None if status is None else int(status),
-                duration_ms=round((perf_counter() - started) * 1000, 1),
-            )
+            log.info("request_finished", path=scope["path"], **facts)
+            if seconds >= self._slow_seconds:
+                log.warning("request_slow", **facts)

@@ -140,6 +140,11 @@ def after_commit(session: AsyncSession, call: Callable[[], Awaitable[None]]) -> 
 async def commit(session: AsyncSession) -> None:
     """Commit, and then do what waits for it."""
     await session.commit()
+    await follow_commit(session)
+
+
+async def follow_commit(session: AsyncSession) -> None:
+    """Do what waits for the commit that has just been made."""
     # The change is made, so these follow even if the request is cancelled now.
     with anyio.CancelScope(shield=True):
         for call in session.info.pop(AFTER_COMMIT, []):

@@ -11,8 +11,9 @@ from fastapi import APIRouter
 PACKAGE = __name__.rpartition(".core.")[0]
 """The service's package, whatever it is called."""
 
-LAYERS = {"router": "api", "models": "models", "commands": "commands"}
-"""Where a role lives when modules are grouped by layer instead of by feature."""
+LAYERS = {"router": "api"}
+"""Where a role lives when modules are grouped by layer instead of by feature; the other
+roles live in a folder of their own name."""
 
 
 class DiscoveryError(RuntimeError):
@@ -26,7 +27,7 @@ def find_modules(role: str) -> Iterator[ModuleType]:
     role ``router``.
     """
     package = import_module(PACKAGE)
-    layer = f"{PACKAGE}.{LAYERS[role]}"
+    layer = f"{PACKAGE}.{LAYERS.get(role, role)}"
     modules = pkgutil.walk_packages(package.__path__, f"{PACKAGE}.")
     for name in sorted(module.name for module in modules):
         parent, _, last = name.rpartition(".")

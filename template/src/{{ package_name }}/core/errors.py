@@ -9,7 +9,9 @@ ServiceError
 ├── InvalidRequestError      the request breaks a rule that no schema can state
 ├── InvalidContentError      the content is not what the request may carry
 ├── TooManyRequestsError     the caller has asked too often, and may ask again later
-└── UnavailableError         a system this one needs does not answer
+├── UnavailableError         a system this one needs does not answer
+└── UpstreamError            another service did not do what it was asked for
+    └── UpstreamUnavailableError  it does not answer, or not now
 """
 
 from typing import ClassVar
@@ -97,3 +99,38 @@ class UnavailableError(ServiceError):
     """A system this service needs does not answer."""
 
     code = "unavailable"
+
+
+class UpstreamError(ServiceError):
+    """Another service did not do what it was asked for."""
+
+    code = "upstream_failed"
+
+    def __init__(
+        self,
+        status: int | None = None,
+        message: str = "A service this one needs did not do its part.",
+    ) -> None:
+        """Take what is known; which service it was is for the log alone.
+
+        Args:
+            status: Its answer's status, if there was an answer.
+            message: The sentence that the caller will read.
+        """
+        super().__init__(message)
+        self.status = status
+
+
+class UpstreamUnavailableError(UpstreamError):
+    """Another service does not answer, or asks to come again later."""
+
+    code = "upstream_unavailable"
+
+    def __init__(
+        self,
+        message: str = "A service this one needs does not answer: try again later.",
+        *,
+        status: int | None = None,
+    ) -> None:
+        """Say that trying again has a chance."""
+        super().__init__(status, message)

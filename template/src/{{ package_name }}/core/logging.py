@@ -2,8 +2,10 @@
 
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
@@ -11,7 +13,13 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 from .about import DISTRIBUTION
+from .log_context import CONTEXT
 from .settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+log = structlog.stdlib.get_logger(__name__)
 
 HIDDEN = "[hidden]"
 
@@ -27,7 +35,9 @@ def hide_secrets(
 ) -> MutableMapping[str, Any]:
     """Replace what a field's name says is a secret, at any depth."""
     for name, content in event.items():
-        event[name] = _hidden(name, content)
+        # An exception is rendered later, and only as it is.
+        if name != "exc_info":
+            event[name] = _hidden(name, content)
     return event
 
 
@@ -50,18 +60,30 @@ def name_service(
     return event
 
 
+def unfold_traceback(
+    logger: object, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Take a traceback that a server was handed as text as the exception it tells of."""
+    text = str(event.get("event", ""))
+    if text.startswith("Traceback (most recent call last)") and sys.exc_info()[0]:
+        event["event"] = "application_failed"
+        event["exc_info"] = sys.exc_info()
+    return event
+
+
 def configure_logging(settings: ServiceSettings) -> None:
     """Send everything, libraries included, through one handler in one format."""
     is_json = settings.log_format == "json" or (
         settings.log_format == "auto" and settings.is_production
     )
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        *CONTEXT,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        unfold_traceback,
         name_service,
         hide_secrets,
     ]
@@ -89,6 +111,40 @@ def configure_logging(settings: ServiceSettings) -> None:
         logging.getLogger(name).propagate = True
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+
+
+def log_crash(
+    kind: type[BaseException],
+    error: BaseException | None,
+    traceback: TracebackType | None,
+) -> None:
+    """Log what ends the process; as Python does while nothing else is configured."""
+    if issubclass(kind, KeyboardInterrupt) or not logging.getLogger().handlers:
+        sys.__excepthook__(kind, error or kind(), traceback)
+        return
+    log.critical("crashed", exc_info=(kind, error, traceback))
+
+
+def log_crashes() -> None:
+    """Have everything logged that Python would write to the standard error otherwise.
+
+    For processes of the service alone: a test runner has hooks of its own.
+    """
+    sys.excepthook = log_crash
+    threading.excepthook = _log_thread_crash
+    sys.unraisablehook = _log_ignored
+
+
+def _log_thread_crash(crash: threading.ExceptHookArgs) -> None:
+    trace = (crash.exc_type, crash.exc_value, crash.exc_traceback)
+    name = crash.thread.name if crash.thread else None
+    log.error("thread_crashed", thread=name, exc_info=trace)
+
+
+def _log_ignored(ignored: "UnraisableHookArgs") -> None:
+    trace = (ignored.exc_type, ignored.exc_value, ignored.exc_traceback)
+    log.error("exception_ignored", message=ignored.err_msg, exc_info=trace)
 
 
 def _json_processors() -> list[Processor]:

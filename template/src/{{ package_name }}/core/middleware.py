@@ -68,5 +68,5 @@ def add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
     app.add_middleware(PlainErrorMiddleware)
     app.add_middleware(NoStoreMiddleware)
     app.add_middleware(SecurityHeadersMiddleware, hsts_seconds=settings.hsts_seconds)
-    app.add_middleware(AccessLogMiddleware)
+    app.add_middleware(AccessLogMiddleware, slow_seconds=settings.slow_request_seconds)
     app.add_middleware(RequestIdMiddleware)

@@ -26,6 +26,8 @@ from .errors import (
     ServiceError,
     TooManyRequestsError,
     UnavailableError,
+    UpstreamError,
+    UpstreamUnavailableError,
 )
 from .request_id import SCOPE_KEY
 
@@ -44,6 +46,8 @@ STATUSES: Mapping[type[ServiceError], HTTPStatus] = {
     InvalidContentError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    UpstreamError: HTTPStatus.BAD_GATEWAY,
+    UpstreamUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The one place where a service's error becomes a status."""
 
@@ -60,6 +64,7 @@ TITLES = {
     422: "Invalid content",
     429: "Too many requests",
     500: "Internal error",
+    502: "Bad gateway",
     503: "Unavailable",
 }
 """Our own, because the standard library renames its phrases between versions."""

@@ -1,0 +1,1 @@
+"""The outbox: messages that are kept in the database until their job is done."""

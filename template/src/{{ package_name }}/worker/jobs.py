@@ -1,0 +1,39 @@
+"""What the service does to keep itself in order."""
+
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import delete, func, select
+
+from ..core.outbox.handlers import JobContext, Jobs
+from ..core.outbox.models import OutboxMessage
+from .messages import PurgeOutbox
+
+log = structlog.stdlib.get_logger(__name__)
+
+PURGED_AT_ONCE = 5_000
+"""How many messages one job removes, so that its statement stays a short one."""
+
+jobs = Jobs()
+jobs.schedule("0 3 * * *", PurgeOutbox())
+
+
+@jobs.handles(PurgeOutbox)
+async def purge_outbox(message: PurgeOutbox, context: JobContext) -> None:
+    """Remove messages that were done long ago; those that failed stay until replayed."""
+    age = timedelta(days=context.settings.outbox_days)
+    old = (
+        select(OutboxMessage.id)
+        .where(OutboxMessage.done_at < func.now() - age)
+        .order_by(OutboxMessage.done_at)
+        .limit(PURGED_AT_ONCE)
+    )
+    purged = await context.session.scalars(
+        delete(OutboxMessage)
+        .where(OutboxMessage.id.in_(old))
+        .returning(OutboxMessage.id)
+    )
+    count = len(purged.all())
+    log.info("outbox_purged", messages=count)
+    if count == PURGED_AT_ONCE:
+        await context.outbox.add(message)
