@@ -23,7 +23,6 @@ HOSTILE: Answers = {
 WITH_MOST = next(row for row in RUN if (row["layout"], row["auth"]) == ("layered", "jwt"))
 
 VARIANTS: dict[str, Answers] = {
-    "all-on": ALL_ON,
     "all-off": ALL_OFF,
     **{variant_name(row): answers_of(row) for row in RUN if row is not WITH_MOST},
     "hostile": {**answers_of(WITH_MOST), **HOSTILE},

@@ -128,7 +128,7 @@ async def open_upstream() -> AsyncIterator[Upstream]:
         tasks.cancel_scope.cancel()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     """Wait for something to come true.
 
     Raises:

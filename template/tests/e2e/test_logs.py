@@ -15,7 +15,7 @@ from .extending import extended
 from .serving import run, serving
 
 SCHEMA = {"timestamp", "level", "event", "logger", "service"}
-SECONDS_TO_STOP = 15
+SECONDS_TO_STOP = 60
 
 
 def events_of(output: str) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from .extending import extended, pids
 from .serving import free_port, serving
 
-SECONDS_TO_WAIT = 15
+SECONDS_TO_WAIT = 60
 
 UNMATCHED = ("http_requests_total", "unmatched")
 IN_FLIGHT = ("http_requests_in_flight", "")

@@ -14,7 +14,7 @@ import pytest
 from .extending import extended, pids
 from .serving import serving
 
-SECONDS_TO_STOP = 15
+SECONDS_TO_STOP = 60
 
 
 @pytest.fixture
