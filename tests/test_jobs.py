@@ -116,6 +116,7 @@ class Process:
     def start(self) -> None:
         """Start it."""
         with self._log.open("ab") as log:
+            self._start_of_log = log.tell()
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdout=log, stderr=log
             )
@@ -126,9 +127,13 @@ class Process:
         self._process.wait()
 
     def stop(self) -> None:
-        """Ask it to stop; it ends in good order."""
+        """Ask it to stop; it ends in good order, once it has begun."""
+        wait_for(self._has_started, "worker that has started")
         self._process.send_signal(signal.SIGTERM)
         assert self._process.wait(60) == 0, self._log.read_text("utf-8")[-5000:]
+
+    def _has_started(self) -> bool:
+        return b"worker_started" in self._log.read_bytes()[self._start_of_log :]
 
 
 def register(url: str, number: int) -> int:
