@@ -106,11 +106,11 @@ def lines(
     environment: Mapping[str, str], tmp_path: Path
 ) -> dict[str, list[dict[str, Any]]]:
     """Give the lines of some requests, each named by its id, from a real service."""
-    slow = {**extended(environment, tmp_path), "SLOW_REQUEST_SECONDS": "0.2"}
+    slow = {**extended(environment, tmp_path), "SLOW_REQUEST_SECONDS": "2"}
     paths = {
         "ordinary": "/planted/pid?token=hunter2",
         "unknown": "/nowhere",
-        "slow": "/planted/wait/0.25",
+        "slow": "/planted/wait/2.1",
         "failed": "/planted/error",
         "probe": "/health/ready",
         "live": "/health/live",
@@ -141,5 +141,5 @@ def test_lines_of_a_request_are_as_many_as_the_readme_says(
     assert slow["level"] == "warning"
     assert slow["route"] == "/planted/wait/{seconds}"
     assert (slow["method"], slow["status"]) == ("GET", 200)
-    assert slow["duration_ms"] >= 250
+    assert slow["duration_ms"] >= 2100
     assert lines["unknown"][0]["route"] == "unmatched"
