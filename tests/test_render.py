@@ -256,7 +256,7 @@ def test_free_text_arrives_intact(render: Render, name: str, layout: str) -> Non
 def test_formatting_does_not_depend_on_the_package_name(
     render: Render, package: str, layout: str
 ) -> None:
-    assert_clean(render({"package_name": package, "layout": layout}))
+    assert_clean(render({**ALL_ON, "package_name": package, "layout": layout}))
 
 
 def test_the_longest_text_is_formatted(render: Render) -> None:

@@ -105,14 +105,14 @@ print("\\n".join(name.lower().replace("-", "_") for name in names))
 
 @pytest.mark.parametrize(
     "answers",
-    [{}, {"cache": "redis", "secrets": "vault"}, {"database": "sqlite", "secrets": "aws"}],
-    ids=["defaults", "redis-vault", "sqlite-aws"],
+    [ALL_ON, {**ALL_ON, "jobs": "taskiq", "secrets": "aws"}, {"database": "sqlite"}],
+    ids=["all-on", "taskiq-aws", "sqlite"],
 )
 def test_no_package_can_have_the_name_of_a_library(
     project: Render, macros: Macros, answers: Answers
 ) -> None:
     service = project(answers)
-    run("uv", "sync", "--quiet", cwd=service)
+    run("uv", "sync", "--quiet", "--all-groups", cwd=service)
     taken = set(run(service / ".venv/bin/python", "-c", INSTALLED, cwd=service).split())
     locked = tomllib.loads((service / "uv.lock").read_text("utf-8"))["package"]
     taken |= {package["name"].replace("-", "_") for package in locked}
