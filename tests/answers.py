@@ -81,6 +81,12 @@ IMPOSSIBLE = [
         for other, value in [("database", "sqlite"), ("database", "none"), ("cache", "memory")]
     ),
     ("data_tools", YES, "database", "none"),
+    ("kubernetes", YES, "database", "sqlite"),
+    ("kubernetes", YES, "database", "none"),
+    ("kubernetes", YES, "cache", "memory"),
+    ("kubernetes", YES, "proxy", "nginx"),
+    ("kubernetes", YES, "proxy", "traefik"),
+    ("dependency_bot", "dependabot", "ci", "gitlab"),
 ]
 """The pairs of answers that no service can have: each one is refused."""
 
