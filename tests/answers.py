@@ -147,6 +147,7 @@ ALL_ON: Answers = {
     "observability": choices("observability"),
     "secrets": "vault",
     "data_tools": True,
+    "docs_site": True,
     "codecov": True,
     "license": "MIT",
 }
@@ -159,6 +160,7 @@ ALL_OFF: Answers = {
     "observability": [],
     "secrets": "platform",
     "data_tools": False,
+    "docs_site": False,
     "codecov": False,
     "license": "Proprietary",
 }

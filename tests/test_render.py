@@ -21,6 +21,7 @@ RUFF = Path(sys.executable).with_name("ruff")
 BRACES = {
     "justfile",
     ".github/workflows/ci.yml",
+    ".github/workflows/template-update.yml",
     "monitoring/alerts.yml",
     "monitoring/grafana-dashboard.json",
 }
@@ -76,6 +77,12 @@ WITHOUT_DATA_TOOLS = (
     r"src/\w+/(items/(commands|report)|core/frames)\.py|notebooks/.*"
     r"|tests/.*(test_report|notebook).*"
 )
+WITHOUT_DOCS_SITE = r"docs/.*|zensical\.toml|scripts/site_pages\.py"
+WITHOUT_RENOVATE = r"renovate\.json"
+WITHOUT_DEPENDABOT = r"\.github/dependabot\.yml"
+WITHOUT_UPDATES = r".*/template-update\.yml|scripts/(update|open)_\w+\.py"
+WITHOUT_GITHUB_UPDATES = r"\.github/.*/template-update\.yml|scripts/open_pull_request\.py"
+WITHOUT_GITLAB_UPDATES = r"\.gitlab/template-update\.yml|scripts/open_merge_request\.py"
 WITHOUT_CODECOV = r"codecov\.yml"
 WITHOUT_POSTGRESQL = r"src/\w+/core/local_postgres\.py|tests/.*local_postgres.*"
 
@@ -102,6 +109,7 @@ def layered(name: str) -> str | None:
 def left_out(answers: Answers) -> list[str]:
     """Name, as patterns, the files that a service with these answers lacks."""
     watched = answers.get("observability", ["metrics"])
+    bot = answers.get("dependency_bot", "renovate")
     lacks = {
         WITHOUT_USERS: answers.get("auth", "jwt") == "none",
         WITHOUT_DATABASE: answers.get("database") == "none",
@@ -115,6 +123,12 @@ def left_out(answers: Answers) -> list[str]:
         WITHOUT_EXPORTS: not {"tracing", "sentry"} & set(watched),
         WITHOUT_TELEMETRY: not watched,
         WITHOUT_DATA_TOOLS: not answers.get("data_tools"),
+        WITHOUT_DOCS_SITE: not answers.get("docs_site"),
+        WITHOUT_RENOVATE: bot != "renovate",
+        WITHOUT_DEPENDABOT: bot != "dependabot",
+        WITHOUT_UPDATES: bot == "renovate",
+        WITHOUT_GITHUB_UPDATES: answers.get("ci") == "gitlab",
+        WITHOUT_GITLAB_UPDATES: answers.get("ci", "github") == "github",
         WITHOUT_CODECOV: not answers.get("codecov"),
     }
     patterns = [pattern for pattern, is_lacking in lacks.items() if is_lacking]
@@ -166,6 +180,8 @@ def test_the_files_are_those_the_answers_ask_for(render: Render, answers: Answer
     # Of some files a service has one kind or the other, so no single one has all.
     everything = files(render(on)) | files(render({**on, "secrets": "aws", "jobs": "taskiq"}))
     everything |= files(render({**on, "jobs": "none", "cache": "memory"}))
+    everything |= files(render({**on, "dependency_bot": "dependabot"}))
+    everything |= files(render({**on, "dependency_bot": "none", "ci": "gitlab"}))
 
     assert files(render(answers)) == expected_files(everything, answers)
 
@@ -299,6 +315,10 @@ TRACES: dict[str, tuple[Answers, str]] = {
     "sentry": ({"jobs": "taskiq", "observability": ["metrics", "tracing"]}, r"sentry"),
     "observability": ({"jobs": "taskiq", "observability": []}, r"telemetry|sentry|prometheus"),
     "data_tools": ({}, r"polars|notebook|pandas|report-items"),
+    "docs_site": ({"dependency_bot": "none"}, r"zensical|mkdocstrings|poe docs|site_pages"),
+    "dependency_bot=none": ({"dependency_bot": "none"}, r"renovate|dependabot"),
+    "dependency_bot=dependabot": ({"dependency_bot": "dependabot"}, r"renovate"),
+    "dependency_bot=renovate": ({}, r"dependabot|template.update\b|update_from_template|scripts/"),
     "codecov": ({}, r"codecov"),
 }
 """What each answer that leaves something out must leave no word of."""

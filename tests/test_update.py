@@ -64,6 +64,8 @@ SWITCHES: list[tuple[Answers, Answers]] = [
     ({"observability": []}, {"observability": choices("observability")}),
     ({"observability": choices("observability")}, {"observability": ["tracing"]}),
     ({"data_tools": True, "codecov": True}, {"data_tools": False, "codecov": False}),
+    ({"dependency_bot": "renovate"}, {"dependency_bot": "none", "docs_site": True}),
+    ({"dependency_bot": "dependabot", "docs_site": True}, {"docs_site": False}),
     ({"layout": "layered", "data_tools": False}, {"data_tools": True, "codecov": True}),
 ]
 

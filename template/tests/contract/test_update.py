@@ -18,7 +18,8 @@ def files() -> Iterator[Path]:
         folders[:] = [
             name
             for name in folders
-            if name in HIDDEN_BUT_OURS or name[0] not in "._" and name != "node_modules"
+            if name in HIDDEN_BUT_OURS
+            or not (name.startswith((".", "_")) or name == "node_modules")
         ]
         yield from (Path(folder, name) for name in names)
 
