@@ -85,7 +85,8 @@ def test_a_file_is_rendered_only_if_it_needs_an_answer() -> None:
 
 
 def test_plain_files_are_clean_before_they_are_rendered(render: Render, tmp_path: Path) -> None:
-    shutil.copy(render({}) / "pyproject.toml", tmp_path)
+    # With the site, the configuration also knows what holds for scripts.
+    shutil.copy(render({"docs_site": True}) / "pyproject.toml", tmp_path)
     for source in plain_sources():
         copied = tmp_path / source.relative_to(TEMPLATE)
         copied.parent.mkdir(parents=True, exist_ok=True)

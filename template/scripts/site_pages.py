@@ -179,7 +179,7 @@ def described(method: str, path: str, operation: Json, document: Json) -> Iterat
 
 def schema_described(name: str, schema: Json) -> Iterator[str]:
     """Describe one schema."""
-    yield from (f"### {name} {{#schema-{name}}}", "")
+    yield from (f"### {name} " + "{" + f"#schema-{name}" + "}", "")
     yield from (str(schema.get("description", "")), "")
     required = schema.get("required", [])
     if "properties" not in schema:

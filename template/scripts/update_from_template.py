@@ -18,10 +18,12 @@ from pathlib import Path
 
 OURS, THEIRS = "this service", "the template"
 
-MARKER = rf"^(<{{7}} (before updating|{OURS})|>{{7}} (after updating|{THEIRS}))"
+BEGIN, END = "<" * 7, ">" * 7
+
+MARKER = f"^({BEGIN} (before updating|{OURS})|{END} (after updating|{THEIRS}))"
 """A line that begins or ends a conflict: Copier's, or one of those that are made here."""
 
-CONFLICT = rf"(?ms)^<{{7}} {OURS}$.*?^>{{7}} {THEIRS}$"
+CONFLICT = f"(?ms)^{BEGIN} {OURS}$.*?^{END} {THEIRS}$"
 """One place that both have changed, with the lines of either."""
 
 COPIER = [sys.executable, "-m", "copier"]
