@@ -148,6 +148,7 @@ ALL_ON: Answers = {
     "secrets": "vault",
     "data_tools": True,
     "docs_site": True,
+    "kubernetes": True,
     "codecov": True,
     "license": "MIT",
 }
@@ -161,6 +162,7 @@ ALL_OFF: Answers = {
     "secrets": "platform",
     "data_tools": False,
     "docs_site": False,
+    "kubernetes": False,
     "codecov": False,
     "license": "Proprietary",
 }

@@ -27,6 +27,9 @@ BRACES = {
 }
 """Files whose own language has double braces."""
 
+HELM = "chart/templates/"
+"""Files that only Helm reads; test_chart.py has it do so."""
+
 LAYERS = {
     "router": "api",
     "service": "services",
@@ -61,10 +64,12 @@ WITHOUT_JOBS = (
     r"src/\w+/(core/outbox|worker)/.*|src/\w+/core/(job_\w+|reloading)\.py"
     r"|src/\w+/users/(jobs|messages)\.py|src/\w+/migrations/versions/\d+_outbox\.py"
     r"|tests/.*(jobs?|outbox|workers|working)(_.*)?\.py"
+    r"|chart/templates/(worker|scheduler)\.yaml"
 )
 WITHOUT_ENGINE = r"(src|tests)/.*{}_engine\.py"
 WITHOUT_METRICS = (
     r"src/\w+/core/(\w+_)?metrics\.py|monitoring/.*|tests/.*(metrics|monitoring|numbers)\.py"
+    r"|chart/templates/metrics\.yaml"
 )
 WITHOUT_TRACING = (
     r"src/\w+/core/(tracing|trace_(export|ids)|span_scrubbing|\w+_spans|job_tracing)\.py"
@@ -83,6 +88,7 @@ WITHOUT_DEPENDABOT = r"\.github/dependabot\.yml"
 WITHOUT_UPDATES = r".*/template-update\.yml|scripts/(update|open)_\w+\.py"
 WITHOUT_GITHUB_UPDATES = r"\.github/.*/template-update\.yml|scripts/open_pull_request\.py"
 WITHOUT_GITLAB_UPDATES = r"\.gitlab/template-update\.yml|scripts/open_merge_request\.py"
+WITHOUT_KUBERNETES = r"chart/.*"
 WITHOUT_CODECOV = r"codecov\.yml"
 WITHOUT_POSTGRESQL = r"src/\w+/core/local_postgres\.py|tests/.*local_postgres.*"
 
@@ -129,6 +135,7 @@ def left_out(answers: Answers) -> list[str]:
         WITHOUT_UPDATES: bot == "renovate",
         WITHOUT_GITHUB_UPDATES: answers.get("ci") == "gitlab",
         WITHOUT_GITLAB_UPDATES: answers.get("ci", "github") == "github",
+        WITHOUT_KUBERNETES: not answers.get("kubernetes"),
         WITHOUT_CODECOV: not answers.get("codecov"),
     }
     patterns = [pattern for pattern, is_lacking in lacks.items() if is_lacking]
@@ -179,7 +186,7 @@ def test_the_files_are_those_the_answers_ask_for(render: Render, answers: Answer
     on = {**ALL_ON, "license": answers.get("license", "MIT")}
     # Of some files a service has one kind or the other, so no single one has all.
     everything = files(render(on)) | files(render({**on, "secrets": "aws", "jobs": "taskiq"}))
-    everything |= files(render({**on, "jobs": "none", "cache": "memory"}))
+    everything |= files(render({**on, "jobs": "none", "cache": "memory", "kubernetes": False}))
     everything |= files(render({**on, "dependency_bot": "dependabot"}))
     everything |= files(render({**on, "dependency_bot": "none", "ci": "gitlab"}))
 
@@ -195,7 +202,7 @@ def test_there_are_no_empty_folders(render: Render, answers: Answers) -> None:
 def test_nothing_is_left_of_the_template(render: Render, answers: Answers) -> None:
     for name, text in texts(render(answers)).items():
         assert not re.search(r"\{%|%\}|\{#|#\}", text), name
-        assert name in BRACES or "{{" not in text, name
+        assert name in BRACES or name.startswith(HELM) or "{{" not in text, name
 
 
 def test_every_file_ends_with_one_newline(render: Render, answers: Answers) -> None:
@@ -214,7 +221,7 @@ def test_every_format_parses(render: Render, answers: Answers) -> None:
                 compile(text, name, "exec", dont_inherit=True)
             case ".toml":
                 tomllib.loads(text)
-            case ".yml" | ".yaml":
+            case ".yml" | ".yaml" if not name.startswith(HELM):
                 yaml.safe_load(text)
             case ".json":
                 json.loads(text)
@@ -319,6 +326,7 @@ TRACES: dict[str, tuple[Answers, str]] = {
     "dependency_bot=none": ({"dependency_bot": "none"}, r"renovate|dependabot"),
     "dependency_bot=dependabot": ({"dependency_bot": "dependabot"}, r"renovate"),
     "dependency_bot=renovate": ({}, r"dependabot|template.update\b|update_from_template|scripts/"),
+    "kubernetes": ({"cache": "redis", "jobs": "taskiq"}, r"\bhelm\b|kubectl|\bchart\b|\bpods?\b"),
     "codecov": ({}, r"codecov"),
 }
 """What each answer that leaves something out must leave no word of."""
