@@ -90,7 +90,7 @@ WITHOUT_GITHUB_UPDATES = r"\.github/.*/template-update\.yml|scripts/open_pull_re
 WITHOUT_GITLAB_UPDATES = r"\.gitlab/template-update\.yml|scripts/open_merge_request\.py"
 WITHOUT_KUBERNETES = r"chart/.*"
 WITHOUT_CODECOV = r"codecov\.yml"
-WITHOUT_POSTGRESQL = r"src/\w+/core/local_postgres\.py|tests/.*local_postgres.*"
+WITHOUT_POSTGRESQL = r"src/\w+/core/local_postgres\.py|tests/.*(local_postgres|transaction_pooling).*"
 
 
 def files(service: Path) -> set[str]:

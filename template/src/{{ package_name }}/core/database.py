@@ -107,7 +107,7 @@ async def open_engine(settings: ServiceSettings) -> AsyncIterator[AsyncEngine]:
         # An error's text would otherwise carry what was being stored.
         hide_parameters=True,
     )
-    prepare_engine(engine)
+    prepare_engine(engine, settings)
     try:
         yield engine
     finally:
