@@ -1,5 +1,8 @@
 """Every error has one shape, and passes through the same middleware."""
 
+import errno
+import socket
+
 import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI, HTTPException
@@ -20,6 +23,24 @@ async def raise_unexpected() -> None:
 async def raise_silence() -> None:
     """Fail as a lost connection does."""
     raise ConnectionResetError
+
+
+@router.get("/unknown-host")
+async def raise_unknown_host() -> None:
+    """Fail as the look-up of a name does, whose machine was stopped."""
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+@router.get("/unreachable-host")
+async def raise_unreachable_host() -> None:
+    """Fail as a connection to a machine does, which is gone."""
+    raise OSError(errno.EHOSTUNREACH, "No route to host")
+
+
+@router.get("/full-disk")
+async def raise_full_disk() -> None:
+    """Fail on this machine, which is nobody's silence."""
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @router.get("/status/{status}")
@@ -65,6 +86,9 @@ def assert_is_problem(response: httpx2.Response, status: int) -> None:
         ("POST", "/health/live", 405),
         ("GET", "/trouble/unexpected", 500),
         ("GET", "/trouble/silence", 503),
+        ("GET", "/trouble/unknown-host", 503),
+        ("GET", "/trouble/unreachable-host", 503),
+        ("GET", "/trouble/full-disk", 500),
         ("GET", "/trouble/status/403", 403),
         ("GET", "/trouble/status/409", 409),
         ("GET", "/trouble/status/412", 412),

@@ -1,5 +1,7 @@
 """Every error leaves in one shape: problem details, as RFC 9457 defines them."""
 
+import errno
+import socket
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +34,9 @@ from .errors import (
 from .request_id import SCOPE_KEY
 
 log = structlog.stdlib.get_logger(__name__)
+
+UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
+"""What the network says of a machine that is gone, beside refusing and resetting."""
 
 MEDIA_TYPE = "application/problem+json"
 PROBLEM_REFERENCE = "#/components/schemas/Problem"
@@ -208,6 +213,13 @@ async def _handle_silence(request: Request, error: OSError) -> JSONResponse:
     )
 
 
+async def _handle_system_error(request: Request, error: OSError) -> JSONResponse:
+    # A container that was stopped takes its name along, so it cannot be looked up.
+    if isinstance(error, socket.gaierror) or error.errno in UNREACHABLE:
+        return await _handle_silence(request, error)
+    raise error
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Answer every expected error with a problem document."""
     app.exception_handler(ServiceError)(_handle_service_error)
@@ -216,6 +228,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     # A refused, reset or timed-out connection to anything the service depends on.
     app.exception_handler(ConnectionError)(_handle_silence)
     app.exception_handler(TimeoutError)(_handle_silence)
+    app.exception_handler(OSError)(_handle_system_error)
 
 
 def describe_problems(document: dict[str, Any]) -> dict[str, Any]:
