@@ -123,10 +123,10 @@ class Project:
         files = [part for file in self.files for part in ("--file", file)]
         return self.run("docker", "compose", *files, *arguments, status=0, **more)
 
-    def up(self, *services: str, **more: str) -> None:
+    def up(self, *options: str, **more: str) -> None:
         """Start containers and wait until they are healthy; on failure, show their logs."""
         try:
-            self.compose("up", "--detach", "--build", "--wait", *services, **more)
+            self.compose("up", "--detach", "--wait", *options, **more)
         except AssertionError as error:
             error.add_note(self.logs())
             raise

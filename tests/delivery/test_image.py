@@ -7,6 +7,7 @@ import tarfile
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -45,29 +46,40 @@ print(connection.recv(65536).split(b"\r\n")[0].decode(), flush=True)
 """
 
 
-@pytest.fixture(scope="module", params=list(VARIANTS))
-def project(make_project: MakeProject, request: pytest.FixtureRequest) -> Project:
-    """One variant, built beside everything that must not get into it."""
-    project = make_project(request.param, VARIANTS[request.param])
+@pytest.fixture(scope="module")
+def bare(make_project: MakeProject) -> Project:
+    """The variant that needs nothing beside it."""
+    return built(make_project("bare", VARIANTS["bare"]))
+
+
+@pytest.fixture(scope="module")
+def full(make_project: MakeProject) -> Project:
+    """The variant with the most dependencies."""
+    return built(make_project("full", VARIANTS["full"]))
+
+
+@pytest.fixture(params=list(VARIANTS))
+def project(request: pytest.FixtureRequest) -> Project:
+    """Each of them."""
+    project: Project = request.getfixturevalue(request.param)
+    return project
+
+
+def built(project: Project) -> Project:
+    """Build an image beside everything that must not get into it."""
     package = next(project.folder.glob("src/*"))
     for name in (".env", "secrets/jwt_secret", ".git/config", "tests/left.py", "notes.txt"):
-        path = project.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(PLANTED, "utf-8")
+        plant(project.folder / name)
     for name in (".env", "__pycache__/main.cpython-314.pyc"):
-        path = package / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(PLANTED, "utf-8")
+        plant(package / name)
     project.build(VERSION="1.2.3", REVISION="abcdef")
     return project
 
 
-@pytest.fixture(scope="module")
-def bare(make_project: MakeProject) -> Project:
-    """The variant that needs nothing beside it."""
-    project = make_project("alone", VARIANTS["bare"])
-    project.build()
-    return project
+def plant(path: Path) -> None:
+    """Write something that must not be found elsewhere."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(PLANTED, "utf-8")
 
 
 def test_it_is_described(project: Project) -> None:
