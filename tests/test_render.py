@@ -24,6 +24,7 @@ BRACES = {
     ".github/workflows/template-update.yml",
     "monitoring/alerts.yml",
     "monitoring/grafana-dashboard.json",
+    "deploy/traefik.yaml",
 }
 """Files whose own language has double braces."""
 
@@ -55,7 +56,7 @@ WITHOUT_DATABASE = (
     r"src/\w+/(migrations/.*|core/(database\w*|idempotency|local_database|local_postgres|models)\.py)"
     r"|src/\w+/core/cache(_memory|_redis|_metrics)?\.py|src/\w+/core/pool_metrics\.py"
     r"|tests/.*(database|idempotency|migrations|postgres|queries|transactions|two_processes).*"
-    r"|tests/.*/test_(cache|pool).*"
+    r"|tests/.*/test_(cache|pool).*|deploy/(backup|restore)\.sh"
 )
 WITHOUT_REDIS = r".*_redis(_url)?\.py|.*/redis_(client|spans)\.py|tests/.*redis.*"
 WITHOUT_MEMORY = r"src/\w+/core/cache_memory\.py|tests/unit/test_cache_memory\.py"
@@ -69,11 +70,11 @@ WITHOUT_JOBS = (
 WITHOUT_ENGINE = r"(src|tests)/.*{}_engine\.py"
 WITHOUT_METRICS = (
     r"src/\w+/core/(\w+_)?metrics\.py|monitoring/.*|tests/.*(metrics|monitoring|numbers)\.py"
-    r"|chart/templates/metrics\.yaml"
+    r"|chart/templates/metrics\.yaml|deploy/(grafana|prometheus).*"
 )
 WITHOUT_TRACING = (
     r"src/\w+/core/(tracing|trace_(export|ids)|span_scrubbing|\w+_spans|job_tracing)\.py"
-    r"|tests/.*(tracing|spans).*"
+    r"|tests/.*(tracing|spans).*|deploy/collector\.yaml"
 )
 WITHOUT_SENTRY = r"src/\w+/core/(error|job)_reports\.py|tests/(.*error_reports.*|reports\.py)"
 WITHOUT_EXPORTS = r"src/\w+/core/(ending|redaction)\.py|tests/unit/test_redaction\.py"
@@ -89,6 +90,9 @@ WITHOUT_UPDATES = r".*/template-update\.yml|scripts/(update|open)_\w+\.py"
 WITHOUT_GITHUB_UPDATES = r"\.github/.*/template-update\.yml|scripts/open_pull_request\.py"
 WITHOUT_GITLAB_UPDATES = r"\.gitlab/template-update\.yml|scripts/open_merge_request\.py"
 WITHOUT_KUBERNETES = r"chart/.*"
+WITHOUT_SECRETS = r"deploy/make-secrets\.sh"
+WITHOUT_NGINX = r"deploy/nginx.*"
+WITHOUT_TRAEFIK = r"deploy/traefik.*"
 WITHOUT_CODECOV = r"codecov\.yml"
 WITHOUT_POSTGRESQL = r"src/\w+/core/local_postgres\.py|tests/.*(local_postgres|transaction_pooling).*"
 
@@ -137,6 +141,13 @@ def left_out(answers: Answers) -> list[str]:
         WITHOUT_GITLAB_UPDATES: answers.get("ci", "github") == "github",
         WITHOUT_KUBERNETES: not answers.get("kubernetes"),
         WITHOUT_CODECOV: not answers.get("codecov"),
+        WITHOUT_NGINX: answers.get("proxy") != "nginx",
+        WITHOUT_TRAEFIK: answers.get("proxy") != "traefik",
+        WITHOUT_SECRETS: answers.get("auth") == "none"
+        and answers.get("database", "postgresql") != "postgresql"
+        and answers.get("cache", "memory") == "memory"
+        and answers.get("proxy") != "nginx"
+        and "metrics" not in watched,
     }
     patterns = [pattern for pattern, is_lacking in lacks.items() if is_lacking]
     patterns += [
@@ -189,6 +200,8 @@ def test_the_files_are_those_the_answers_ask_for(render: Render, answers: Answer
     everything |= files(render({**on, "jobs": "none", "cache": "memory", "kubernetes": False}))
     everything |= files(render({**on, "dependency_bot": "dependabot"}))
     everything |= files(render({**on, "dependency_bot": "none", "ci": "gitlab"}))
+    for proxy in ("nginx", "traefik"):
+        everything |= files(render({**on, "proxy": proxy, "kubernetes": False}))
 
     assert files(render(answers)) == expected_files(everything, answers)
 
@@ -300,7 +313,10 @@ def test_pytest_copie_renders_the_same(
 
 
 TRACES: dict[str, tuple[Answers, str]] = {
-    "database=none": ({"database": "none"}, r"sqlalchemy|alembic|asyncpg|aiosqlite|DATABASE_URL"),
+    "database=none": (
+        {"database": "none"},
+        r"sqlalchemy|alembic|asyncpg|aiosqlite|DATABASE_URL|postgres|backup",
+    ),
     "database=sqlite": ({"database": "sqlite"}, r"pixeltable|local_postgres"),
     "auth=none": ({"auth": "none"}, r"\bjwt|argon2|X-API-Key|create-user|/auth/(refresh|logout)\b"),
     "cache=memory": ({"cache": "memory"}, r"redis|valkey"),
@@ -317,10 +333,13 @@ TRACES: dict[str, tuple[Answers, str]] = {
     ),
     "tracing": (
         {"jobs": "taskiq", "observability": ["metrics", "sentry"]},
-        r"opentelemetry|otel|otlp|tracing|traceparent|trace_id|\bspans?\b",
+        r"opentelemetry|otel|otlp|tracing|traceparent|trace_id|\bspans?\b|jaeger",
     ),
     "sentry": ({"jobs": "taskiq", "observability": ["metrics", "tracing"]}, r"sentry"),
     "observability": ({"jobs": "taskiq", "observability": []}, r"telemetry|sentry|prometheus"),
+    "proxy=none": ({}, r"nginx|traefik|\bacme\b"),
+    "proxy=nginx": ({"proxy": "nginx"}, r"traefik|\bacme\b"),
+    "proxy=traefik": ({"proxy": "traefik"}, r"nginx"),
     "data_tools": ({}, r"polars|notebook|pandas|report-items"),
     "docs_site": ({"dependency_bot": "none"}, r"zensical|mkdocstrings|poe docs|site_pages"),
     "dependency_bot=none": ({"dependency_bot": "none"}, r"renovate|dependabot"),
