@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.answers import VARIANTS, Answers
 from tests.commands import run
@@ -41,15 +42,14 @@ def test_compose_understands_its_files(
 @every_variant
 def test_what_compose_mounts_is_there(render: Render, answers: Answers) -> None:
     service = render(answers)
-    text = (service / "compose.yaml").read_text("utf-8")
+    document = yaml.safe_load((service / "compose.yaml").read_text("utf-8"))
 
     mounted = [
-        part.split(":")[0].strip(' "[')
-        for line in text.splitlines()
-        for part in line.replace("- ", "").split(", ")
-        if "./deploy/" in part or "./monitoring/" in part
+        volume.split(":")[0]
+        for one in document["services"].values()
+        for volume in one.get("volumes", [])
+        if volume.startswith("./")
     ]
-    mounted = ["./" + path.split("./", 1)[1] for path in mounted if "./" in path]
 
     assert [path for path in mounted if not (service / path).is_file()] == []
 
