@@ -24,7 +24,7 @@ BRACES = {
     ".github/workflows/template-update.yml",
     "monitoring/alerts.yml",
     "monitoring/grafana-dashboard.json",
-    "deploy/traefik.yaml",
+    "deploy/traefik.yaml.template",
 }
 """Files whose own language has double braces."""
 
