@@ -118,13 +118,36 @@ TURNS = {
     "license": FACTORS["license"],
     "python_version": ["3.11", "3.12", "3.13"],
     "secrets": FACTORS["secrets"],
+    "ci": FACTORS["ci"],
+    "kubernetes": FACTORS["kubernetes"],
+    "proxy": FACTORS["proxy"],
+    "dependency_bot": FACTORS["dependency_bot"],
+    "docs_site": FACTORS["docs_site"],
     "codecov": FACTORS["codecov"],
 }
 """What changes no code, or none that other answers change, too. All pairs are rendered and
 linted; the services that are run leave these out of the pairs, and take turns with them."""
 
+
+def possible(row: dict[str, str]) -> bool:
+    """Tell whether a service can have these values, as far as they are given."""
+    return not any(
+        row.get(one) == value and row.get(other) == other_value
+        for one, value, other, other_value in IMPOSSIBLE
+    )
+
+
+def with_turns(row: dict[str, str], number: int) -> dict[str, str]:
+    """Add to a row whose turn it is, or the next value that the row can have."""
+    for name, values in TURNS.items():
+        turn = number % len(values)
+        candidates = [{**row, name: value} for value in values[turn:] + values[:turn]]
+        row = next(candidate for candidate in candidates if possible(candidate))
+    return row
+
+
 RUN = [
-    {**row, **{name: values[number % len(values)] for name, values in TURNS.items()}}
+    with_turns(row, number)
     for number, row in enumerate(
         pairwise({name: values for name, values in FACTORS.items() if name not in TURNS})
     )

@@ -32,6 +32,11 @@ ORDER = [
     "observability",
     "secrets",
     "data_tools",
+    "ci",
+    "proxy",
+    "kubernetes",
+    "dependency_bot",
+    "docs_site",
     "codecov",
 ]
 
@@ -106,6 +111,10 @@ def test_defaults(render: Render) -> None:
         "observability": ["metrics"],
         "secrets": "platform",
         "data_tools": False,
+        "ci": "github",
+        "proxy": "none",
+        "dependency_bot": "renovate",
+        "docs_site": False,
         "codecov": False,
     }
 

@@ -94,7 +94,10 @@ WITHOUT_SECRETS = r"deploy/make-secrets\.sh"
 WITHOUT_NGINX = r"deploy/nginx.*"
 WITHOUT_TRAEFIK = r"deploy/traefik.*"
 WITHOUT_CODECOV = r"codecov\.yml"
-WITHOUT_POSTGRESQL = r"src/\w+/core/local_postgres\.py|tests/.*(local_postgres|transaction_pooling).*"
+WITHOUT_POSTGRESQL = (
+    r"src/\w+/core/local_postgres\.py|tests/.*(local_postgres|transaction_pooling).*"
+)
+WITHOUT_SQLITE = r"tests/integration/test_sqlite\.py"
 
 
 def files(service: Path) -> set[str]:
@@ -141,6 +144,7 @@ def left_out(answers: Answers) -> list[str]:
         WITHOUT_GITLAB_UPDATES: answers.get("ci", "github") == "github",
         WITHOUT_KUBERNETES: not answers.get("kubernetes"),
         WITHOUT_CODECOV: not answers.get("codecov"),
+        WITHOUT_SQLITE: answers.get("database", "postgresql") != "sqlite",
         WITHOUT_NGINX: answers.get("proxy") != "nginx",
         WITHOUT_TRAEFIK: answers.get("proxy") != "traefik",
         WITHOUT_SECRETS: answers.get("auth") == "none"
@@ -200,6 +204,7 @@ def test_the_files_are_those_the_answers_ask_for(render: Render, answers: Answer
     everything |= files(render({**on, "jobs": "none", "cache": "memory", "kubernetes": False}))
     everything |= files(render({**on, "dependency_bot": "dependabot"}))
     everything |= files(render({**on, "dependency_bot": "none", "ci": "gitlab"}))
+    everything |= files(render({**on, "database": "sqlite", "jobs": "none", "kubernetes": False}))
     for proxy in ("nginx", "traefik"):
         everything |= files(render({**on, "proxy": proxy, "kubernetes": False}))
 

@@ -14,7 +14,7 @@ from pydantic import (
 
 
 def _refuse_nul(text: str) -> str:
-    # PostgreSQL cannot store the character, so it would fail much later.
+    # Many a database cannot store the character, so it would fail much later.
     if "\x00" in text:
         message = "The text must not contain a NUL character."
         raise ValueError(message)
