@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.answers import ALL_OFF, Answers
+from tests.answers import ALL_OFF, ALL_ON, Answers
 from tests.commands import run
 from tests.conftest import Render
 from tests.releases import edit
 
-WITH_SITE: Answers = {"docs_site": True}
+WITH_SITE: Answers = ALL_ON
 BARE: Answers = {**ALL_OFF, "layout": "layered", "docs_site": True}
 
 slow = pytest.mark.slow
@@ -114,6 +114,7 @@ def test_what_is_built_is_not_committed(built: Path) -> None:
     assert {name for name in committed if name.startswith(("docs/", "site/", ".cache/"))} == {
         "docs/reference/code.md",
         "docs/reference/settings.md",
+        "docs/serving.md",
     }
 
 

@@ -83,7 +83,7 @@ WITHOUT_DATA_TOOLS = (
     r"src/\w+/(items/(commands|report)|core/frames)\.py|notebooks/.*"
     r"|tests/.*(test_report|notebook).*"
 )
-WITHOUT_DOCS_SITE = r"docs/.*|zensical\.toml|scripts/site_pages\.py"
+WITHOUT_DOCS_SITE = r"docs/reference/.*|zensical\.toml|scripts/site_pages\.py"
 WITHOUT_RENOVATE = r"renovate\.json"
 WITHOUT_DEPENDABOT = r"\.github/dependabot\.yml"
 WITHOUT_UPDATES = r".*/template-update\.yml|scripts/(update|open)_\w+\.py"

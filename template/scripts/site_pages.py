@@ -8,6 +8,7 @@ not committed.
 """
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -214,11 +215,24 @@ def page(document: Json) -> Iterator[str]:
         yield from schema_described(name, schema)
 
 
+def on_the_site(link: re.Match[str]) -> str:
+    """Lead a link of the repository to the same page; what is no page loses its link."""
+    words, target = link.groups()
+    name, mark, anchor = target.partition("#")
+    if not name or ":" in name:
+        return link[0]
+    if name in COPIED:
+        return f"[{words}]({COPIED[name]}{mark}{anchor})"
+    if name.startswith("docs/"):
+        return f"[{words}]({target.removeprefix('docs/')})"
+    return words
+
+
 def copy_pages(folder: Path) -> None:
     """Copy files of the repository; their links lead to the same places as before."""
     for name, page_name in COPIED.items():
-        text = Path(name).read_text("utf-8").replace("](docs/", "](")
-        text = text.replace("](README.md", "](index.md")
+        text = Path(name).read_text("utf-8")
+        text = re.sub(r"\[([^]]*)\]\(([^)\s]+)\)", on_the_site, text)
         (folder / page_name).write_text(text, "utf-8")
 
 
