@@ -58,6 +58,11 @@ class Interview:
         self.wait_for(QUESTIONS[question]["help"])
         self.type(*keys, ENTER)
 
+    def decide(self, question: str, key: str) -> None:
+        """Wait for a question that one key answers, and press it."""
+        self.wait_for(QUESTIONS[question]["help"])
+        self.type(key)
+
     def type(self, *keys: str) -> None:
         """Type without waiting for anything."""
         for key in keys:
@@ -92,6 +97,10 @@ def interview(template: Path, tmp_path: Path) -> Iterator[Interview]:
     person.close()
 
 
+# With nothing but defaults, limits count per process, so there is no question about pods.
+ASKED = [question for question in QUESTIONS if question != "kubernetes"]
+
+
 def stored_answers(service: Path) -> Answers:
     """Read what the service remembers of its answers."""
     answers = yaml.safe_load((service / ".copier-answers.yml").read_text("utf-8"))
@@ -113,8 +122,13 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
     interview.answer("jobs")
     interview.answer("observability", DOWN, " ")
     interview.answer("secrets", DOWN)
-    interview.answer("data_tools", "y")
-    interview.answer("codecov", "n")
+    interview.decide("data_tools", "y")
+    interview.answer("ci", DOWN)
+    interview.answer("proxy", DOWN)
+    # Dependabot is GitHub's, so it is greyed out; a file of SQLite cannot be shared by pods.
+    interview.answer("dependency_bot", DOWN)
+    interview.decide("docs_site", "y")
+    interview.decide("codecov", "n")
     status, screen = interview.finish()
 
     assert status == 0, screen
@@ -134,6 +148,10 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
         "observability": ["metrics", "tracing"],
         "secrets": "aws",
         "data_tools": True,
+        "ci": "gitlab",
+        "proxy": "nginx",
+        "dependency_bot": "none",
+        "docs_site": True,
         "codecov": False,
     }
     assert 'Books & "More" is ready.' in screen
@@ -142,7 +160,7 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
 
 
 def test_enter_takes_every_default(interview: Interview, tmp_path: Path) -> None:
-    for question in QUESTIONS:
+    for question in ASKED:
         interview.answer(question)
     status, screen = interview.finish()
 
@@ -162,7 +180,8 @@ def test_an_impossible_choice_is_not_offered(interview: Interview, tmp_path: Pat
     for question in ("cache", "jobs", "observability", "secrets"):
         interview.answer(question)
     # A report over no data is not offered either.
-    interview.answer("codecov")
+    for question in ("ci", "proxy", "dependency_bot", "docs_site", "codecov"):
+        interview.answer(question)
     status, screen = interview.finish()
 
     assert status == 0, screen
@@ -176,7 +195,7 @@ def test_a_bad_answer_is_explained_and_can_be_corrected(
     interview.answer("package_name", CLEAR_LINE, "json")
     interview.wait_for("Python has a module of that name.")
     interview.type("_api", ENTER)
-    for question in list(QUESTIONS)[2:]:
+    for question in ASKED[2:]:
         interview.answer(question)
     status, screen = interview.finish()
 
@@ -188,7 +207,7 @@ def test_what_is_given_as_data_is_not_asked(template: Path, tmp_path: Path) -> N
     given = ["--data", "layout=layered", "--data", "auth=jwt", "--data", "license=MIT"]
     person = Interview("copy", "--vcs-ref", "HEAD", *given, template, ".", cwd=tmp_path)
     try:
-        for question in QUESTIONS:
+        for question in ASKED:
             if question not in {"layout", "auth", "license"}:
                 # jwt is settled, so "none" is greyed out and the second step wraps around.
                 person.answer(question, *([DOWN, DOWN] if question == "database" else []))
@@ -239,6 +258,11 @@ def test_a_data_file_answers_everything(template: Path, tmp_path: Path) -> None:
         "observability": [],
         "secrets": "vault",
         "data_tools": False,
+        "ci": "github",
+        "proxy": "none",
+        "kubernetes": True,
+        "dependency_bot": "dependabot",
+        "docs_site": False,
         "codecov": True,
     }
     (tmp_path / "answers.yml").write_text(yaml.safe_dump(answers, allow_unicode=True), "utf-8")
