@@ -16,12 +16,14 @@ from tests.delivery.project import Project
 OURS = Path(__file__).parent
 
 
+# First, because pytest-xdist reads the groups in the same moment.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark these tests, and keep them on one worker: they share the engine."""
+    """Mark these tests, and keep each file on one worker: its tests share containers."""
     for item in items:
         if OURS in item.path.parents:
             item.add_marker(pytest.mark.delivery)
-            item.add_marker(pytest.mark.xdist_group("delivery"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

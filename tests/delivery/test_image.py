@@ -138,15 +138,20 @@ def test_it_has_what_the_service_needs_and_no_tool(project: Project) -> None:
     def names(requirements: list[str]) -> set[str]:
         return {re.split(r"[^\w.-]", requirement)[0] for requirement in requirements}
 
-    needed = names(document["project"]["dependencies"])
-    assert needed <= installed
-    assert not (names(document["dependency-groups"]["dev"]) - needed) & installed
+    # What is for development alone is in neither list.
+    export = ["uv", "export", "--locked", "--quiet", "--no-dev", "--no-emit-project"]
+    locked = names(project.run(*export, "--no-hashes", "--no-annotate", "--no-header").split("\n"))
+    assert names(document["project"]["dependencies"]) <= installed
+    assert installed <= locked | {document["project"]["name"]}
 
 
 def test_it_adds_little_to_its_base(project: Project) -> None:
     (base,) = json.loads(project.run("docker", "image", "inspect", BASE))
 
-    assert (project.inspect()["Size"] - base["Size"]) / 1e6 < 150
+    megabytes = (project.inspect()["Size"] - base["Size"]) / 1e6
+
+    # docs/image.md says what it consists of.
+    assert megabytes < (110 if "bare" in project.name else 175), megabytes
 
 
 @contextmanager
