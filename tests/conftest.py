@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 import pytest
+from _pytest.nodeid import NodeId
 from copier import run_copy
 from jinja2_ansible_filters import AnsibleCoreFiltersExtension
 
@@ -17,6 +18,22 @@ from tests.commands import commit_all, run
 
 Render = Callable[[Answers], Path]
 Macros = Callable[[str], Any]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of a group on one worker, as pytest-xdist means to.
+
+    It writes the group where pytest no longer looks since 9.2, so that every mark would be
+    without effect: https://github.com/pytest-dev/pytest-xdist/issues/1386.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group and not item.nodeid.endswith(f"@{group.args[0]}"):
+            path, _, rest = item.nodeid.partition("::")
+            item._id = NodeId(path=path, names=(f"{rest}@{group.args[0]}",))  # noqa: SLF001
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,7 @@ from tests.delivery.project import Project
 OURS = Path(__file__).parent
 
 
-# First, because pytest-xdist reads the groups in the same moment.
+# First, because the groups are read in the same moment.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark these tests, and keep each file on one worker: its tests share containers."""
