@@ -68,6 +68,33 @@ def test_what_compose_sets_is_a_setting(render: Render, answers: Answers) -> Non
 
 
 @every_variant
+def test_what_a_process_needs_is_there_before_it_starts(render: Render, answers: Answers) -> None:
+    services = read(render(answers) / "compose.yaml")["services"]
+    done, well = "service_completed_successfully", "service_healthy"
+
+    def needed(name: str) -> dict[str, str]:
+        needs = services[name].get("depends_on", {})
+        # The short form waits for a start alone.
+        if isinstance(needs, list):
+            return dict.fromkeys(needs, "service_started")
+        return {other: how["condition"] for other, how in needs.items()}
+
+    # Whoever asks for the schema waits until it is the newest, and the proxy for somebody
+    # who answers: a race would be won on a quick machine, and lost on the day it matters.
+    processes = {"migrate": done} if "migrate" in services else {}
+    processes |= {"redis": well} if "redis" in services else {}
+    for name in {"service", "worker", "scheduler"} & set(services):
+        assert needed(name) == processes
+    if "database" in services:
+        assert needed("migrate") == {"database": well}
+    if "proxy" in services:
+        assert needed("proxy") == {"service": well}
+    for name in {other for one in services for other, how in needed(one).items() if how == well}:
+        # The service's own check is in its image.
+        assert name == "service" or services[name]["healthcheck"]["test"]
+
+
+@every_variant
 def test_linters_find_nothing(render: Render, answers: Answers) -> None:
     service = render(answers)
 

@@ -154,6 +154,29 @@ def test_it_adds_little_to_its_base(project: Project) -> None:
     assert megabytes < (110 if "bare" in project.name else 175), megabytes
 
 
+def test_a_change_of_the_service_is_one_small_layer(bare: Project) -> None:
+    def layers() -> list[str]:
+        found: list[str] = bare.inspect()["RootFS"]["Layers"]
+        return found
+
+    before = layers()
+    main = next(bare.folder.glob("src/*/main.py"))
+    text = main.read_text("utf-8")
+    try:
+        main.write_text(f"{text}\n# Changed.\n", "utf-8")
+        bare.build(VERSION="1.2.4", REVISION="fedcba")
+        after = layers()
+        history = bare.run("docker", "history", "--human=false", "--format={{.Size}}", bare.image)
+    finally:
+        main.write_text(text, "utf-8")
+        bare.build(VERSION="1.2.3", REVISION="abcdef")
+
+    assert after[:-1] == before[:-1]
+    assert after[-1] != before[-1]
+    newest = next(int(size) for size in history.split() if int(size))
+    assert newest < 5e6
+
+
 @contextmanager
 def running(project: Project) -> Iterator[str]:
     """Run a service's container as strictly as it can be run, in a network of its own."""
