@@ -266,6 +266,9 @@ def test_the_proxy_and_the_service_have_one_limit_for_bodies(browser: Client) ->
     assert refused.headers["content-type"] == "application/problem+json"
     assert set(refused.json()) == set(browser.ask("GET", "/nowhere").json())
     assert refused.json()["code"] == "content_too_large"
+    # It was the proxy: what the service answers has a policy for browsers.
+    assert "content-security-policy" in taken.headers
+    assert "content-security-policy" not in refused.headers
 
 
 def test_the_service_knows_clients_by_what_the_proxy_says(whole: Project, browser: Client) -> None:
