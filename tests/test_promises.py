@@ -330,7 +330,7 @@ def steps(service: Path) -> list[str]:
 
 def uploads_coverage(service: Path) -> None:
     found = steps(service)
-    assert found.index("codecov/codecov-action") > found.index("uv run poe check")
+    assert found.index("codecov/codecov-action") > found.index("uv run poe test")
     policy = yaml.safe_load((service / "codecov.yml").read_text("utf-8"))
     statuses = policy["coverage"]["status"]
     assert all(status["default"]["informational"] for status in statuses.values())
