@@ -24,19 +24,6 @@ GITLAB: dict[str, Answers] = {
 Document = dict[str, Any]
 
 
-class GitLabLoader(yaml.SafeLoader):
-    """Reads YAML with GitLab's own tag; what that refers to stays a list of names."""
-
-
-def read_reference(loader: GitLabLoader, node: yaml.Node) -> Document:
-    """Keep a reference as what it names."""
-    assert isinstance(node, yaml.SequenceNode)
-    return {"reference": loader.construct_sequence(node)}
-
-
-GitLabLoader.add_constructor("!reference", read_reference)
-
-
 def read_workflow(path: Path) -> Document:
     """Read a workflow of GitHub. PyYAML takes the word `on` for a yes."""
     document: Document = yaml.safe_load(re.sub(r"(?m)^on:", '"on":', path.read_text("utf-8")))
@@ -56,7 +43,7 @@ def read_gitlab(service: Path) -> Document:
     document: Document = {}
     for name in (".gitlab-ci.yml", ".gitlab/template-update.yml"):
         if (path := service / name).exists():
-            document |= yaml.load(path.read_text("utf-8"), GitLabLoader)  # noqa: S506
+            document |= yaml.safe_load(path.read_text("utf-8"))
     return document
 
 

@@ -350,7 +350,7 @@ TRACES: dict[str, tuple[Answers, str]] = {
     ),
     "sentry": ({"jobs": "taskiq", "observability": ["metrics", "tracing"]}, r"sentry"),
     "observability": ({"jobs": "taskiq", "observability": []}, r"telemetry|sentry|prometheus"),
-    "ci=github": ({"dependency_bot": "none"}, r"gitlab"),
+    "ci=github": ({"dependency_bot": "none"}, r"\.gitlab-ci|gitlab ci\b|\bCI_[A-Z]|merge request"),
     "ci=gitlab": (
         {"ci": "gitlab", "dependency_bot": "none"},
         r"\.github/|\bGITHUB_|github actions|pull request",
