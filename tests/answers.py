@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from covertable import make, sorters
 
@@ -197,3 +198,9 @@ VARIANTS: dict[str, Answers] = {
     **{variant_name(row): answers_of(row) for row in PAIRWISE},
 }
 """What the tests render, by a name that tells the answers."""
+
+EACH_VARIANT = [
+    pytest.param(answers, id=name, marks=pytest.mark.xdist_group(f"variant {name}"))
+    for name, answers in VARIANTS.items()
+]
+"""The same as parameters: all tests of a variant are on one worker, which renders it once."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.answers import VARIANTS, Answers
+from tests.answers import EACH_VARIANT, VARIANTS, Answers
 from tests.commands import run
 from tests.conftest import Render
 
@@ -31,7 +31,7 @@ WATCHED: Answers = {
 OWN_VARIABLES = {"OTEL_EXPORTER_OTLP_ENDPOINT", "PYTHONPATH"}
 """What a process reads that is no setting, or that a standard names."""
 
-every_variant = pytest.mark.parametrize("answers", list(VARIANTS.values()), ids=list(VARIANTS))
+every_variant = pytest.mark.parametrize("answers", EACH_VARIANT)
 
 
 def read(path: Path) -> Any:  # noqa: ANN401 - It is whatever the file holds.

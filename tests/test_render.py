@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pytest_copie.plugin import Copie
 
-from tests.answers import ALL_ON, VARIANTS, Answers
+from tests.answers import ALL_ON, EACH_VARIANT, Answers
 from tests.commands import run
 from tests.conftest import Render
 from tests.test_questions import HOSTILE_NAMES
@@ -197,7 +197,7 @@ def assert_clean(service: Path) -> None:
     run(RUFF, "check", "--no-cache", ".", cwd=service)
 
 
-@pytest.fixture(params=list(VARIANTS.values()), ids=list(VARIANTS))
+@pytest.fixture(params=EACH_VARIANT)
 def answers(request: pytest.FixtureRequest) -> Answers:
     """The answers of one variant."""
     variant: Answers = request.param

@@ -227,6 +227,7 @@ def test_the_next_release_reaches_an_edited_service(releases: Path, tmp_path: Pa
     assert answers["_commit"] == NEXT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"), SWITCHES, ids=lambda answers: "-".join(map(str, answers.values()))
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.answers import VARIANTS, Answers
+from tests.answers import EACH_VARIANT, Answers
 from tests.commands import run
 from tests.conftest import Render
 from tests.delivery.engine import require_engine
@@ -13,7 +13,7 @@ def _engine() -> None:
     require_engine()
 
 
-@pytest.mark.parametrize("answers", list(VARIANTS.values()), ids=list(VARIANTS))
+@pytest.mark.parametrize("answers", EACH_VARIANT)
 def test_compose_understands_its_files(
     render: Render, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
