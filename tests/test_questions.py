@@ -319,6 +319,7 @@ def test_the_checks_of_data_know_the_same_questions_and_choices(macros: Macros) 
     assert module.known_questions == {question: choices(question) for question in QUESTIONS}
     assert set(module.lists) == LISTS
     assert set(module.yes_or_no) == SWITCHES
+    assert set(module.not_always_asked) == {n for n, one in QUESTIONS.items() if "when" in one}
 
 
 def test_no_answer_runs_code() -> None:
