@@ -4,6 +4,7 @@ What takes long is left to the service: its tests run here without a database, a
 vulnerabilities is fetched.
 """
 
+import json
 import os
 import re
 import sys
@@ -70,19 +71,22 @@ def gitlab(runner: str, make_project: MakeProject) -> Project:
     return repository(make_project("gitlab", {**SMALL, "ci": "gitlab"}))
 
 
-def run_workflow(project: Project, job: str, *options: str, status: int = 0) -> str:
-    """Have act run a job of ci.yml; actions of others are stood in for."""
+def run_workflow(
+    project: Project, job: str, *options: str, workflow: str = "ci", status: int = 0
+) -> str:
+    """Have act run a job of a workflow; actions of others are stood in for."""
+    file = f".github/workflows/{workflow}.yml"
     uses = re.findall(
         r"uses: ([\w-]+/([\w-]+)@\w{40})",
-        (project.folder / ".github/workflows/ci.yml").read_text("utf-8"),
+        (project.folder / file).read_text("utf-8"),
     )
     stand_ins = {
         f"--local-repository={action}={STAND_INS / 'actions' / name}"
         for action, name in uses
-        if name != "checkout"
+        if (STAND_INS / "actions" / name).is_dir()
     }
     return run(
-        *(ACT, "push", "--workflows=.github/workflows/ci.yml", f"--job={job}", "--rm"),
+        *(ACT, "push", f"--workflows={file}", f"--job={job}", "--rm"),
         *(f"--platform=ubuntu-24.04={RUNNER}", "--pull=false", "--action-offline-mode"),
         *("--no-cache-server", f"--container-daemon-socket=unix://{SOCKET}"),
         f"--container-options=--volume={PACKAGES}:/root/.cache/uv",
@@ -94,7 +98,7 @@ def run_workflow(project: Project, job: str, *options: str, status: int = 0) -> 
     )
 
 
-def run_pipeline(project: Project, job: str, *, status: int = 0) -> str:
+def run_pipeline(project: Project, job: str, *options: str, status: int = 0) -> str:
     """Have gitlab-ci-local run a job, in a container that speaks to the engine."""
     folder = project.folder
     return run(
@@ -103,7 +107,9 @@ def run_pipeline(project: Project, job: str, *, status: int = 0) -> str:
         *("--env=GIT_CONFIG_COUNT=1", "--env=GIT_CONFIG_KEY_0=safe.directory"),
         *("--env=GIT_CONFIG_VALUE_0=*", "--env=DOCKER_HOST=unix:///var/run/docker.sock"),
         *(RUNNER, "/opt/node/bin/node", "/opt/gitlab/node_modules/gitlab-ci-local/dist/index.js"),
-        *("--pull-policy=if-not-present", f"--helper-image={RUNNER}", job),
+        *("--pull-policy=if-not-present", f"--helper-image={RUNNER}"),
+        *options,
+        job,
         cwd=folder,
         status=status,
     )
@@ -161,11 +167,33 @@ def test_github_builds_and_starts_the_image(github: Project) -> None:
     assert "does not become healthy" in said, said
 
 
+def test_github_releases_a_tag_that_is_the_version(github: Project) -> None:
+    run("git", "tag", "--force", "v0.1.0", cwd=github.folder)
+    event = github.folder.parent / "event.json"
+    for tag, status, said in (
+        ("v0.1.0", 0, "Success - Main The changelog has an entry"),
+        ("v0.2.0", 1, "Failure - Main The tag is the version"),
+    ):
+        event.write_text(json.dumps({"ref": f"refs/tags/{tag}"}), "utf-8")
+        option = f"--eventpath={event}"
+        assert said in run_workflow(github, "notes", option, workflow="release", status=status)
+
+
 def test_gitlab_runs_every_check(gitlab: Project) -> None:
     said = run_pipeline(gitlab, "quality")
 
     assert re.search(r"PASS.*quality", said), said
     assert "no secret" in said
+
+
+def test_gitlab_writes_what_a_release_says(gitlab: Project) -> None:
+    run("git", "tag", "--force", "v0.1.0", cwd=gitlab.folder)
+
+    run_pipeline(gitlab, "notes", "--variable=CI_COMMIT_TAG=v0.1.0")
+
+    notes = (gitlab.folder / "notes.md").read_text("utf-8")
+    assert notes.startswith("### Added\n\n- Begin\n")
+    assert re.search(r"(?m)^Image: .+:0\.1\.0$", notes)
 
 
 def test_gitlab_refuses_a_secret(gitlab: Project) -> None:
