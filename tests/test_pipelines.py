@@ -265,6 +265,8 @@ def test_gitlab_s_jobs_end_in_time_and_are_never_run_twice(
     jobs = gitlab_jobs(document)
 
     assert {name for name, job in jobs.items() if "timeout" not in job} == set()
+    # Without rules of its own, a job would be left out of the pipelines of merge requests.
+    assert {name for name, job in jobs.items() if "rules" not in job} == set()
     released = {"notes", "publish", "release"}
     assert {name for name, job in jobs.items() if not job["interruptible"]} == released
     # A pipeline for a branch is of the default branch, which no merge request has.
