@@ -192,7 +192,7 @@ def test_gitlab_writes_what_a_release_says(gitlab: Project) -> None:
     run_pipeline(gitlab, "notes", "--variable=CI_COMMIT_TAG=v0.1.0")
 
     notes = (gitlab.folder / "notes.md").read_text("utf-8")
-    assert notes.startswith("### Added\n\n- Begin\n")
+    assert notes.strip().startswith("### Added\n\n- Begin\n")
     assert re.search(r"(?m)^Image: .+:0\.1\.0$", notes)
 
 
