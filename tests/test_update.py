@@ -145,6 +145,7 @@ def assert_same(updated: Path, fresh: Path, before: dict[str, str]) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", SETS.values(), ids=SETS.keys())
 @pytest.mark.parametrize(("old", "new"), STEPS)
 def test_an_untouched_service_becomes_a_fresh_one(
@@ -159,6 +160,7 @@ def test_an_untouched_service_becomes_a_fresh_one(
     assert_same(service, copy_only(releases, tmp_path / "fresh", new, answers), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["domain", "layered"])
 @pytest.mark.parametrize(("old", "new"), STEPS)
 def test_what_a_user_did_is_still_there(
