@@ -22,7 +22,7 @@ from tests.releases import (
     present_version,
 )
 
-pytestmark = pytest.mark.update
+pytestmark = [pytest.mark.slow, pytest.mark.update]
 
 COPIER = Path(sys.executable).with_name("copier")
 
@@ -145,7 +145,6 @@ def assert_same(updated: Path, fresh: Path, before: dict[str, str]) -> None:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("answers", SETS.values(), ids=SETS.keys())
 @pytest.mark.parametrize(("old", "new"), STEPS)
 def test_an_untouched_service_becomes_a_fresh_one(
@@ -160,7 +159,6 @@ def test_an_untouched_service_becomes_a_fresh_one(
     assert_same(service, copy_only(releases, tmp_path / "fresh", new, answers), before)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["domain", "layered"])
 @pytest.mark.parametrize(("old", "new"), STEPS)
 def test_what_a_user_did_is_still_there(
@@ -229,7 +227,6 @@ def test_the_next_release_reaches_an_edited_service(releases: Path, tmp_path: Pa
     assert answers["_commit"] == NEXT
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"), SWITCHES, ids=lambda answers: "-".join(map(str, answers.values()))
 )
