@@ -103,10 +103,20 @@ print("\\n".join(name.lower().replace("-", "_") for name in names))
 """Prints every name that an installed distribution takes: its own, its modules', its commands'."""
 
 
+TOOLS_OF_OTHERS: Answers = {
+    **ALL_ON,
+    "jobs": "taskiq",
+    "secrets": "aws",
+    "ci": "gitlab",
+    "dependency_bot": "none",
+}
+"""What brings libraries where everything else brings others."""
+
+
 @pytest.mark.parametrize(
     "answers",
-    [ALL_ON, {**ALL_ON, "jobs": "taskiq", "secrets": "aws"}, {"database": "sqlite"}],
-    ids=["all-on", "taskiq-aws", "sqlite"],
+    [ALL_ON, TOOLS_OF_OTHERS, {"database": "sqlite"}],
+    ids=["all-on", "others", "sqlite"],
 )
 def test_no_package_can_have_the_name_of_a_library(
     project: Render, macros: Macros, answers: Answers
