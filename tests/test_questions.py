@@ -257,20 +257,6 @@ def test_the_first_problem_is_the_one_told(template: Path, tmp_path: Path) -> No
     assert "project_name" not in told
 
 
-@pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_a_hostile_name_gives_a_valid_package(render: Render, name: str) -> None:
-    answers = yaml.safe_load(
-        (render({"project_name": name}) / ".copier-answers.yml").read_text("utf-8")
-    )
-    package = answers["package_name"]
-
-    assert answers["project_name"] == name
-    assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", package)
-    assert len(package) <= 24
-    assert not keyword.iskeyword(package)
-    assert package not in sys.stdlib_module_names
-
-
 @pytest.mark.parametrize(
     ("name", "package"),
     [

@@ -2,10 +2,10 @@
 
 import ast
 import json
+import keyword
 import re
 import sys
 import tomllib
-from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -291,12 +291,35 @@ def test_the_metadata_says_what_was_answered(render: Render, answers: Answers) -
 
 
 # The same macros write the text in both layouts, so each name needs to be seen in one.
-@pytest.mark.parametrize(
-    ("name", "layout"), list(zip(HOSTILE_NAMES, cycle(["domain", "layered"]), strict=False))
-)
-def test_free_text_arrives_intact(render: Render, name: str, layout: str) -> None:
-    text = {"project_name": name, "description": name, "author_name": name}
-    service = render({**text, "layout": layout, "license": "MIT"})
+HOSTILE = [
+    pytest.param(
+        {
+            **dict.fromkeys(["project_name", "description", "author_name"], name),
+            "layout": "layered" if number % 2 else "domain",
+            "license": "MIT",
+        },
+        id=f"hostile-{number}",
+        marks=pytest.mark.xdist_group(f"hostile {number}"),
+    )
+    for number, name in enumerate(HOSTILE_NAMES)
+]
+
+
+@pytest.mark.parametrize("answers", HOSTILE)
+def test_a_hostile_name_gives_a_valid_package(render: Render, answers: Answers) -> None:
+    stored = yaml.safe_load((render(answers) / ".copier-answers.yml").read_text("utf-8"))
+    package = stored["package_name"]
+
+    assert stored["project_name"] == answers["project_name"]
+    assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", package)
+    assert len(package) <= 24
+    assert not keyword.iskeyword(package)
+    assert package not in sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("answers", HOSTILE)
+def test_free_text_arrives_intact(render: Render, answers: Answers) -> None:
+    service, name = render(answers), answers["project_name"]
     package = yaml.safe_load((service / ".copier-answers.yml").read_text("utf-8"))["package_name"]
 
     project = tomllib.loads((service / "pyproject.toml").read_text("utf-8"))["project"]
