@@ -121,8 +121,11 @@ def planted(project: Project, file: str, old: str, new: str) -> Iterator[None]:
     path = next(project.folder.glob(file))
     edit(path, old, new)
     commit_all(project.folder, "feat: break something")
-    yield
-    run("git", "reset", "--quiet", "--hard", "HEAD~1", cwd=project.folder)
+    try:
+        yield
+    finally:
+        # Or the fault would fail the tests that come after a failed one, too.
+        run("git", "reset", "--quiet", "--hard", "HEAD~1", cwd=project.folder)
 
 
 UNTYPED = ("src/*/core/health.py", "service: str = DISTRIBUTION", "service: int = DISTRIBUTION")
