@@ -62,7 +62,7 @@ def extended(document: Document, name: str) -> Document:
     job = document[name]
     parents = job.get("extends", [])
     merged: Document = {}
-    for layer in [*([parents] if isinstance(parents, str) else parents)]:
+    for layer in [parents] if isinstance(parents, str) else parents:
         merged = laid_over(merged, extended(document, layer))
     return laid_over(merged, job)
 
