@@ -252,3 +252,22 @@ def test_what_traefik_names_is_there(render: Render) -> None:
     # Without this option, it replaces what a client says of where it comes from.
     assert not [name for name in options if "forwardedHeaders" in name]
     assert not [name for name in options if "docker" in name]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "seconds"),
+    [
+        ("nginx", r"^    keepalive_timeout (\d+)s;$"),
+        ("traefik", r"^        idleConnTimeout: (\d+)s$"),
+    ],
+)
+def test_proxy_lets_go_of_an_idle_connection_before_the_service(
+    render: Render, proxy: str, seconds: str
+) -> None:
+    service = render({**WATCHED, "proxy": proxy})
+    (file,) = (service / "deploy").glob(f"{proxy}.*.template")
+    settings = (service / "src/order_service/core/settings.py").read_text("utf-8")
+
+    (proxy_waits,) = re.findall(seconds, file.read_text("utf-8"), re.MULTILINE)
+    (service_waits,) = re.findall(r"keep_alive_seconds: int = Field\(default=(\d+)", settings)
+    assert int(proxy_waits) < int(service_waits)

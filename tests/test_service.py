@@ -35,6 +35,8 @@ pytestmark = pytest.mark.slow
 def run_gate(service: Path, python: Path) -> None:
     """Lock, install and check a service with one Python."""
     environment = {"UV_PYTHON": str(python), "UV_PYTHON_DOWNLOADS": "never"}
+    # What failed is near the beginning of what it prints, because CI may cut off the rest.
+    environment["PYTEST_ADDOPTS"] = "--quiet --tb=short --show-capture=no"
     # The stubs of the libraries are read once for all services of a worker.
     environment["MYPY_CACHE_DIR"] = str(service.parent.parent / "mypy")
     run("uv", "lock", cwd=service, environment=environment)
