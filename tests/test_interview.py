@@ -156,6 +156,8 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
     }
     assert 'Books & "More" is ready.' in screen
     assert "books_more, in the layered layout, for Python 3.12 and newer" in screen
+    assert re.search(r"pipeline +gitlab\n +proxy +nginx\n +updates +none\n", screen)
+    assert re.search(r"also +data_tools, docs_site\n", screen)
     assert re.search(r"cd shop\n +uv run books-more dev\n", screen)
 
 
@@ -238,6 +240,7 @@ def test_defaults_ask_nothing(template: Path, tmp_path: Path) -> None:
     said = run(COPIER, "copy", "--defaults", "-r", "HEAD", template, "shop", cwd=tmp_path)
 
     assert "Order Service is ready." in said
+    assert re.search(r"also +nothing\n", said)
     assert re.search(r"cd shop\n +uv run order-service dev\n", said)
 
 
