@@ -30,8 +30,8 @@ SECONDS_FOR_ALL = 240
 
 SERVERS = """
 import sys
-from order_service.core.local_postgres import throwaway_server
-from order_service.core.local_redis import local_redis
+from order_service_dev.postgres import throwaway_server
+from order_service_dev.redis import local_redis
 
 with throwaway_server() as postgres, local_redis() as redis:
     print(postgres.database_url("postgres"), flush=True)

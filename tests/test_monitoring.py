@@ -62,7 +62,7 @@ BROKEN = """
 
 RUNNING = """
 import os, subprocess, sys
-from order_service.development import development_service
+from order_service_dev.environment import development_service
 
 os.environ["ENVIRONMENT"] = "development"
 with development_service() as settings:

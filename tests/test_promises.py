@@ -151,7 +151,7 @@ def is_open(service: Path) -> None:
 
 
 VALKEY = """
-from order_service.core.local_redis import local_redis
+from order_service_dev.redis import local_redis
 
 with local_redis() as server:
     print(server.url, flush=True)

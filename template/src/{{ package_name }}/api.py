@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from .core.discovery import find_routers
-from .core.problems import problem_responses
+from .core.http.problems import problem_responses
 
 router = APIRouter(
     prefix="/api/v1", responses=problem_responses(400, 422, 429, 500, 503)

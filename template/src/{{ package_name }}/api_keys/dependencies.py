@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
 
 from ..audit.dependencies import AuditLogDep
-from ..core.database import SessionDep
+from ..core.database.session import SessionDep
 from ..users.dependencies import SignedInUser, get_current_user
 from ..users.models import User
 from .repository import ApiKeyRepository

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import JSON, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..core.database import Base, Record
+from ..core.database.session import Base, Record
 
 
 class Scope(StrEnum):

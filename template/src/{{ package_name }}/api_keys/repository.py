@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..core.pagination import Cursor
+from ..core.http.pagination import Cursor
 from ..users.models import User
 from .models import ApiKey
 

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response, status
 
-from ..core.pagination import Page, PageRequestDep
-from ..core.problems import problem_responses
+from ..core.http.pagination import Page, PageRequestDep
+from ..core.http.problems import problem_responses
 from ..users.dependencies import CurrentUser
 from .dependencies import ApiKeyServiceDep
 from .schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..core.schemas import Line, RecordSchema, RequestSchema
+from ..core.http.schemas import Line, RecordSchema, RequestSchema
 from .models import Scope
 
 READ_ONLY = [scope for scope in Scope if scope.endswith(":read")]

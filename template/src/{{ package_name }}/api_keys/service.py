@@ -9,9 +9,9 @@ from uuid import UUID
 
 from ..audit.models import SecurityEvent
 from ..audit.service import AuditLog
-from ..core.database import utc_now
+from ..core.database.session import utc_now
 from ..core.errors import AuthenticationError, NotFoundError
-from ..core.pagination import Cursor, PageRequest
+from ..core.http.pagination import Cursor, PageRequest
 from ..users.models import User
 from .models import ApiKey
 from .repository import ApiKeyRepository

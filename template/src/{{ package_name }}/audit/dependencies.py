@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from ..core.database import SessionDep
-from ..core.request_id import SCOPE_KEY
+from ..core.database.session import SessionDep
+from ..core.http.request_id import SCOPE_KEY
 from .repository import AuditRepository
 from .service import AuditLog
 

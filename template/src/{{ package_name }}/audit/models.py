@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..core.database import Base, utc_now
+from ..core.database.session import Base, utc_now
 
 
 class SecurityEvent(StrEnum):

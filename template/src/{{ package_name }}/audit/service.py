@@ -55,7 +55,7 @@ class AuditLog:
         )
         level = logging.WARNING if event in ALARMING else logging.INFO
         ids = {"user_id": user_id, "subject_id": subject_id}
-        # The request id is bound to every line already, see core/request_id.py.
+        # The request id is bound to every line already, see core/http/request_id.py.
         log.log(level, event.value, **{name: str(i) for name, i in ids.items() if i})
 
     async def refusal(

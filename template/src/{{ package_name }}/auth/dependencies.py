@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from ..audit.dependencies import AuditLogDep
-from ..core.database import SessionDep
+from ..core.database.session import SessionDep
 from ..core.settings import ServiceSettings
 from ..users.dependencies import AccessTokensDep, PasswordsDep, UserRepositoryDep
 from .repository import RefreshTokenRepository

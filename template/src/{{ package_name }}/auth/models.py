@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..core.database import Base, Record
+from ..core.database.session import Base, Record
 
 
 class RefreshToken(Record, Base):

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response, status
 from fastapi.security import OAuth2PasswordRequestForm
 
-from ..core.client_address import ClientAddressDep
-from ..core.login_guard import LoginGuardDep
-from ..core.problems import problem_responses
-from ..core.rate_limit_middleware import limited
+from ..core.http.client_address import ClientAddressDep
+from ..core.http.problems import problem_responses
+from ..core.rate_limits.middleware import limited
+from ..core.security.login_guard import LoginGuardDep
 from .dependencies import AuthServiceDep
 from .schemas import RefreshRequest, TokenPair
 

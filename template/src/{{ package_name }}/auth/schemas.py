@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from ..core.schemas import RequestSchema, ResponseSchema
+from ..core.http.schemas import RequestSchema, ResponseSchema
 
 
 class RefreshRequest(RequestSchema):

@@ -7,10 +7,10 @@ from uuid import UUID, uuid4
 
 from ..audit.models import SecurityEvent
 from ..audit.service import AuditLog
-from ..core.database import utc_now
+from ..core.database.session import utc_now
 from ..core.errors import AuthenticationError
-from ..core.passwords import Passwords
-from ..core.tokens import AccessTokens
+from ..core.security.passwords import Passwords
+from ..core.security.tokens import AccessTokens
 from ..users.models import User
 from ..users.repository import UserRepository
 from .models import RefreshToken

@@ -10,10 +10,10 @@ import anyio
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from ..core.database import open_engine
+from ..core.database.session import open_engine
+from ..core.development import development_environment
 from ..core.errors import CommandError
-from ..core.logging import configure_logging
-from ..development import development_environment
+from ..core.logs.setup import configure_logging
 from ..settings import Settings
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from ..core.pagination import Cursor
+from ..core.http.pagination import Cursor
 from .models import Item, utc_now
 from .schemas import ItemRead
 

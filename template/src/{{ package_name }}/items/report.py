@@ -6,7 +6,7 @@ import polars as pl
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ..core.frames import frames_of
+from ..core.frames.batches import frames_of
 from .models import Item
 
 ROWS = pl.Schema({"created_at": pl.Datetime("us", "UTC"), "price_cents": pl.Int64()})

@@ -4,9 +4,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response, status
 
-from ..core.creation import ON_CREATE
-from ..core.pagination import Page, PageRequestDep
-from ..core.preconditions import ON_CHANGE, ON_DELETE, ON_READ, ChangeDep, ReadingDep
+from ..core.http.creation import ON_CREATE
+from ..core.http.pagination import Page, PageRequestDep
+from ..core.http.preconditions import (
+    ON_CHANGE,
+    ON_DELETE,
+    ON_READ,
+    ChangeDep,
+    ReadingDep,
+)
 from .dependencies import ItemCreationDep, ItemServiceDep
 from .models import Item
 from .schemas import ItemPatch, ItemRead, ItemWrite

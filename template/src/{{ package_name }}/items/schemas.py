@@ -5,7 +5,13 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from ..core.schemas import Line, Paragraph, PatchSchema, RecordSchema, RequestSchema
+from ..core.http.schemas import (
+    Line,
+    Paragraph,
+    PatchSchema,
+    RecordSchema,
+    RequestSchema,
+)
 
 PriceCents = Annotated[int, Field(strict=True, ge=0, le=2_147_483_647)]
 """A price in hundredths of the currency, so that no sum is ever rounded."""

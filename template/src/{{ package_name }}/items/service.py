@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from ..core.errors import NotFoundError
-from ..core.pagination import Cursor, PageRequest
-from ..core.versions import ANY_VERSION, ExpectedVersion
+from ..core.http.pagination import Cursor, PageRequest
+from ..core.http.versions import ANY_VERSION, ExpectedVersion
 from .models import Item
 from .repository import ItemRepository
 from .schemas import ItemPatch, ItemRead, ItemWrite

@@ -2,9 +2,9 @@
 
 import typer
 
-from ..development import development_environment
+from ..core.development import development_environment
+from ..migrations import upgrade
 from ..settings import Settings
-from . import upgrade
 
 commands = typer.Typer()
 

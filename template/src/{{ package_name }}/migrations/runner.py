@@ -10,11 +10,11 @@ from sqlalchemy import Connection, pool
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from ..core.database import Base, UtcDateTime
-from ..core.database_dialect import BATCH_MIGRATIONS, lock_migrations
+from ..core.database.dialect import BATCH_MIGRATIONS, lock_migrations
+from ..core.database.session import Base, UtcDateTime
+from ..core.development import development_environment
 from ..core.discovery import find_modules
 from ..core.errors import CommandError
-from ..development import development_environment
 from ..settings import Settings
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from sqlalchemy import Enum, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..core.database import Base, Record
+from ..core.database.session import Base, Record
 
 
 class Role(StrEnum):

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..core.pagination import Cursor
+from ..core.http.pagination import Cursor
 from .models import User
 
 

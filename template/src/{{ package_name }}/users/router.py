@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Request, Response, status
 
-from ..core.creation import LOCATION
-from ..core.pagination import Page, PageRequestDep
-from ..core.problems import problem_responses
-from ..core.rate_limit_middleware import limited
+from ..core.http.creation import LOCATION
+from ..core.http.pagination import Page, PageRequestDep
+from ..core.http.problems import problem_responses
+from ..core.rate_limits.middleware import limited
 from .dependencies import AdminUser, CurrentUser, UserServiceDep
 from .models import User
 from .schemas import PasswordChange, UserCreate, UserRead, UserUpdate

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, EmailStr, Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
-from ..core.schemas import Line, PatchSchema, RecordSchema, RequestSchema
+from ..core.http.schemas import Line, PatchSchema, RecordSchema, RequestSchema
 from .models import Role
 
 Email = Annotated[EmailStr, AfterValidator(str.lower)]

@@ -10,13 +10,13 @@ from uuid import UUID
 import anyio
 import typer
 
-from ..core.database import open_engine, sessions_of
+from ..core.database.session import open_engine, sessions_of
+from ..core.development import development_environment
 from ..core.errors import CommandError
-from ..core.logging import configure_logging
+from ..core.logs.setup import configure_logging
 from ..core.outbox.dead_letters import DeadLetters
 from ..core.outbox.handlers import Handlers, find_handlers
 from ..core.outbox.patience import SILENCE
-from ..development import development_environment
 from ..settings import Settings
 from .process import Stop, keep_time, until_told_to_stop, work
 

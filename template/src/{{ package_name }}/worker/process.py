@@ -11,9 +11,9 @@ import anyio
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ..core.database import open_engine
-from ..core.database_dialect import upsert
-from ..core.http_client import open_http_client
+from ..core.database.dialect import upsert
+from ..core.database.session import open_engine
+from ..core.http_client.client import open_http_client
 from ..core.outbox.handlers import Handlers, Schedule
 from ..core.outbox.models import OutboxMessage
 from ..core.outbox.patience import pause, persistently

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ...settings import Settings
 from ..discovery import DiscoveryError, find_modules
-from ..http_client import HttpClient
+from ..http_client.client import HttpClient
 from .cron import check_cron
 from .messages import Message
 from .outbox import Outbox

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import JSON, ColumnElement, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..database import Base
+from ..database.session import Base
 from .messages import LONGEST_NAME
 
 

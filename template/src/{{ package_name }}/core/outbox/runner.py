@@ -23,9 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from structlog.contextvars import bound_contextvars
 
 from ...settings import Settings
-from ..database import follow_commit
+from ..database.session import follow_commit
 from ..errors import ServiceError
-from ..http_client import HttpClient
+from ..http_client.client import HttpClient
 from .context import REQUEST_ID
 from .handlers import Handlers, JobContext
 from .messages import Message

@@ -1,0 +1,1 @@
+"""Reads kept for a short time, in memory or in Redis."""

@@ -1,0 +1,1 @@
+"""Error reports to Sentry."""

@@ -1,0 +1,1 @@
+"""What telemetry sends out: redaction, and a bounded shutdown."""

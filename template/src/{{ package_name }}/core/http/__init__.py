@@ -1,0 +1,1 @@
+"""HTTP: middleware, errors, pages, health, documentation."""

@@ -1,0 +1,1 @@
+"""Idempotency-Key: creations that clients can retry safely."""

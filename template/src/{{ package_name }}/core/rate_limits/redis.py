@@ -1,0 +1,45 @@
+"""Counts that all processes of the service share, in Redis."""
+
+from limits.aio.storage import RedisStorage
+
+from ..redis.client import RedisClient
+
+
+class SharedCounts(RedisStorage):
+    """Keeps sliding windows in Redis, over the connections of the whole process."""
+
+    def __init__(self, client: RedisClient) -> None:
+        """Use a client's connections and its limits on time."""
+        super().__init__(
+            # The address is the pool's; this one only names the kind of server.
+            "async+redis://",
+            implementation="redispy",
+            key_prefix=f"{client.prefix}:limits",
+            connection_pool=client.connections.connection_pool,  # type: ignore[arg-type]
+        )
+        self._client = client
+
+    async def acquire_sliding_window_entry(
+        self, key: str, limit: int, expiry: int, amount: int = 1
+    ) -> bool:
+        """Count, unless that would exceed the limit; Redis does it in one step."""
+        count = super().acquire_sliding_window_entry
+        return await self._client.run(lambda: count(key, limit, expiry, amount))
+
+    async def get_sliding_window(
+        self, key: str, expiry: int
+    ) -> tuple[int, float, int, float]:
+        """Give the counts of the last window and of this one, and how long they last."""
+        read = super().get_sliding_window
+        return await self._client.run(lambda: read(key, expiry))
+
+    async def clear_sliding_window(self, key: str, expiry: int) -> None:
+        """Forget both windows."""
+        names = [self._previous_window_key(key), self._current_window_key(key)]
+
+        async def clear() -> None:
+            # One after the other: a call has one connection.
+            for name in names:
+                await self.clear(name)
+
+        await self._client.run(clear)

@@ -1,0 +1,1 @@
+"""Secrets from files and from secret managers."""

@@ -1,0 +1,1 @@
+"""Passwords, tokens and the guard against guessing them."""
