@@ -42,7 +42,8 @@ SWITCHES = {name for name, question in QUESTIONS.items() if question["type"] == 
 FACTORS: dict[str, list[str]] = {}
 """What can vary in a service: an answer of several, and whether each part is in it."""
 
-for _question in QUESTIONS:
+for _question in (question for question in QUESTIONS if question != "preset"):
+    # A preset only sets defaults; a row gives every answer.
     if _question in LISTS:
         FACTORS |= {choice: [YES, NO] for choice in choices(_question)}
     elif _question in SWITCHES:
@@ -81,6 +82,11 @@ IMPOSSIBLE = [
         for engine in ("taskiq", "celery")
         for other, value in [("database", "sqlite"), ("database", "none"), ("cache", "memory")]
     ),
+    ("auth", "jwt", "rate_limits", NO),
+    *(("jobs", engine, "http_client", NO) for engine in ("taskiq", "celery")),
+    *((part, YES, "auth", "none") for part in ("api_keys", "audit_log")),
+    *((part, YES, "database", "none") for part in ("idempotency_keys", "read_cache")),
+    ("dashboards", YES, "metrics", NO),
     ("data_tools", YES, "database", "none"),
     ("kubernetes", YES, "database", "sqlite"),
     ("kubernetes", YES, "database", "none"),
@@ -98,7 +104,7 @@ def pairwise(factors: dict[str, list[str]]) -> list[dict[str, str]]:
         factors,
         sorter=sorters.hash,
         # Any salt covers all pairs; this one needs the fewest services to run.
-        salt="6",
+        salt="20",
         constraints=[
             {
                 "operator": "or",
@@ -169,6 +175,7 @@ ALL_ON: Answers = {
     "cache": "redis",
     "jobs": "celery",
     "observability": choices("observability"),
+    "parts": choices("parts"),
     "secrets": "vault",
     "data_tools": True,
     "docs_site": True,
@@ -183,6 +190,7 @@ ALL_OFF: Answers = {
     "cache": "memory",
     "jobs": "none",
     "observability": [],
+    "parts": [],
     "secrets": "platform",
     "data_tools": False,
     "docs_site": False,
@@ -193,6 +201,8 @@ ALL_OFF: Answers = {
 
 VARIANTS: dict[str, Answers] = {
     "defaults": {},
+    "small": {"preset": "small"},
+    "full": {"preset": "full"},
     "all-on": ALL_ON,
     "all-off": ALL_OFF,
     **{variant_name(row): answers_of(row) for row in PAIRWISE},

@@ -1,4 +1,4 @@
-"""One snapshot of the template, renders of it, and an environment of its own."""
+"""Fixtures: one snapshot of the template, renders of it, and an isolated environment."""
 
 import json
 import os
@@ -15,6 +15,10 @@ from jinja2_ansible_filters import AnsibleCoreFiltersExtension
 
 from tests.answers import CONFIG, ROOT, Answers
 from tests.commands import commit_all, run
+from tests.releases import make_repository
+
+collect_ignore = ["platform"]
+"""Those tests run against a service, in its environment: see tests/platform/__main__.py."""
 
 Render = Callable[[Answers], Path]
 Macros = Callable[[str], Any]
@@ -22,10 +26,10 @@ Macros = Callable[[str], Any]
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a group on one worker, as pytest-xdist means to.
+    """Keep the tests of a group on one worker, as pytest-xdist intends to.
 
-    It writes the group where pytest no longer looks since 9.2, so that every mark would be
-    without effect: https://github.com/pytest-dev/pytest-xdist/issues/1386.
+    pytest-xdist writes the group where pytest has not read it since 9.2, so marks have no effect:
+    https://github.com/pytest-dev/pytest-xdist/issues/1386.
     """
     if not hasattr(config, "workerinput"):
         return
@@ -51,7 +55,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("COPIER_CACHE_DIR", str(home / "copier"))
         patch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
         patch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
-        # A service has an environment of its own; this one's must not shine through.
+        # A service has its own environment; variables of this one must not affect it.
         for name in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYTHONPATH", "DATABASE_URL"):
             patch.delenv(name, raising=False)
         yield
@@ -59,7 +63,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The working tree, committed to a repository of its own, without any tag."""
+    """The working tree, committed to a separate repository without tags."""
     path = tmp_path_factory.mktemp("template") / "groundplan"
     shutil.copytree(
         ROOT, path, ignore=shutil.ignore_patterns(".git", ".venv", "*_cache", "__pycache__")
@@ -70,8 +74,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def releases(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository in which every release has its tag."""
+    return make_repository(tmp_path_factory.mktemp("releases"), template)
+
+
+@pytest.fixture(scope="session")
 def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """Render answers once per session. What it returns is shared: only read it."""
+    """Render answers once per session. The result is shared: only read it."""
     rendered: dict[str, Path] = {}
     parent = tmp_path_factory.mktemp("renders")
 
@@ -79,7 +89,7 @@ def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
         key = json.dumps(answers, sort_keys=True)
         if key not in rendered:
             rendered[key] = parent / f"service{len(rendered)}"
-            # No `unsafe`: a template that came to need trust would fail here.
+            # No `unsafe`: a template that requires trust fails here.
             run_copy(
                 str(template),
                 rendered[key],
@@ -95,7 +105,7 @@ def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
 
 @pytest.fixture
 def project(render: Render, tmp_path: Path) -> Render:
-    """Render answers into a folder of the test's own, for tools that write."""
+    """Render answers into a folder of this test, for tools that write."""
 
     def copying(answers: Answers) -> Path:
         return shutil.copytree(render(answers), tmp_path / "service")
@@ -105,9 +115,9 @@ def project(render: Render, tmp_path: Path) -> Render:
 
 @pytest.fixture(scope="session")
 def macros() -> Macros:
-    """Load a file of macros by name, in Jinja as copier.yml sets it up."""
+    """Load a file of macros by name, with copier.yml's Jinja settings."""
     environment = jinja2.Environment(
-        # The macros import each other by their paths from the template's root.
+        # The macros import each other by paths relative to the template's root.
         loader=jinja2.FileSystemLoader(ROOT),
         extensions=[AnsibleCoreFiltersExtension],
         autoescape=False,  # noqa: S701 - It writes Python and TOML, not HTML.

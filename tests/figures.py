@@ -1,4 +1,4 @@
-"""The figures the README gives: run `uv run python -m tests.figures`."""
+"""Measures the figures in the README: run `uv run python -m tests.figures`."""
 
 import ast
 import shutil
@@ -17,21 +17,21 @@ ROUNDS = 7
 
 
 def timed_copy(template: Path, destination: Path) -> float:
-    """Copy a template with its defaults, and say how many seconds that took."""
+    """Copy a template with its defaults, and return the seconds it took."""
     started = time.perf_counter()
     run_copy(str(template), destination, defaults=True, quiet=True, vcs_ref="HEAD")
     return time.perf_counter() - started
 
 
 def as_repository(folder: Path) -> Path:
-    """Commit a folder to a repository of its own."""
+    """Commit a folder to a new repository."""
     run("git", "init", "--quiet", cwd=folder)
     commit_all(folder, "A template")
     return folder
 
 
 def copy_figures(scratch: Path) -> None:
-    """Compare a copy of the template with a copy of as many files that ask nothing."""
+    """Compare a copy of the template with a copy of as many static files without questions."""
     ignored = shutil.ignore_patterns(".git", ".venv", "*_cache", "__pycache__")
     groundplan = as_repository(shutil.copytree(ROOT, scratch / "groundplan", ignore=ignored))
     timed_copy(groundplan, scratch / "service")
@@ -50,7 +50,7 @@ def copy_figures(scratch: Path) -> None:
 
 
 def source_figures() -> None:
-    """Say how much of the template's Python is Jinja, and how much of it is Python as it is."""
+    """Print the share of Jinja in the template's Python, and of files that parse unrendered."""
     texts = [source.read_text("utf-8") for source in python_sources()]
     lines = [line for text in texts for line in text.splitlines()]
     share = sum("{%" in line for line in lines) / len(lines)
@@ -61,7 +61,7 @@ def source_figures() -> None:
 
 
 def parsing(texts: list[str]) -> float:
-    """Give the share of texts that are Python."""
+    """Return the share of texts that parse as Python."""
     count = 0
     for text in texts:
         try:

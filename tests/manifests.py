@@ -1,7 +1,7 @@
-"""What the objects of a chart have to agree on, as checks of their own.
+"""Checks that a chart's objects are consistent with each other.
 
-A schema sees one object at a time: it lets a selector pass that selects nothing. Each check
-in here takes all objects of a release, and fails with a sentence.
+A schema validates one object at a time: it accepts a selector that selects nothing. Each check here
+takes all objects of a release, and fails with a message.
 """
 
 import re
@@ -18,54 +18,54 @@ class Release:
     """The objects of one release, by kind."""
 
     def __init__(self, manifests: list[Manifest]) -> None:
-        """Take all objects."""
+        """Index all objects."""
         self.manifests = manifests
 
     def of(self, *kinds: str) -> list[Manifest]:
-        """Give the objects of these kinds."""
+        """Return the objects of these kinds."""
         return [manifest for manifest in self.manifests if manifest["kind"] in kinds]
 
     def one(self, kind: str) -> Manifest:
-        """Give the only object of a kind."""
+        """Return the only object of a kind."""
         (manifest,) = self.of(kind)
         return manifest
 
     def pods(self) -> Iterator[tuple[Manifest, Manifest]]:
-        """Give each workload with the template of its pods."""
+        """Return each workload with its pod template."""
         for workload in self.of(*WORKLOADS):
             yield workload, workload["spec"]["template"]
 
     def settings(self) -> dict[str, str]:
-        """Give the environment that the ConfigMap makes."""
+        """Return the environment that the ConfigMap defines."""
         settings: dict[str, str] = self.one("ConfigMap")["data"]
         return settings
 
 
 def container(pod: Manifest) -> dict[str, Any]:
-    """Give a pod's only container."""
+    """Return a pod's only container."""
     (only,) = pod["spec"]["containers"]
     assert isinstance(only, dict)
     return only
 
 
 def labels(pod: Manifest) -> dict[str, str]:
-    """Give a pod's labels."""
+    """Return a pod's labels."""
     found: dict[str, str] = pod["metadata"]["labels"]
     return found
 
 
 def ports(pod: Manifest) -> dict[str, int]:
-    """Give a pod's ports by name."""
+    """Return a pod's ports by name."""
     return {port["name"]: port["containerPort"] for port in container(pod).get("ports", [])}
 
 
 def name(manifest: Manifest) -> str:
-    """Name an object in a failure."""
+    """Describe an object for a failure message."""
     return f"{manifest['kind']} {manifest['metadata']['name']}"
 
 
 def environment(pod: Manifest, release: Release) -> dict[str, str]:
-    """Give the variables that a pod sees."""
+    """Return the environment variables of a pod."""
     seen: dict[str, str] = {}
     for source in container(pod).get("envFrom", []):
         config = release.one("ConfigMap")
@@ -75,12 +75,12 @@ def environment(pod: Manifest, release: Release) -> dict[str, str]:
 
 
 def chosen(selector: dict[str, str], release: Release) -> list[Manifest]:
-    """Give the workloads whose pods a selector means."""
+    """Return the workloads whose pods a selector matches."""
     return [workload for workload, pod in release.pods() if selector.items() <= labels(pod).items()]
 
 
 def check_selectors(release: Release) -> None:
-    """Each selector means what it should, and nothing else."""
+    """Each selector matches its workload, and no other."""
     for workload in release.of("Deployment"):
         selector = workload["spec"]["selector"]["matchLabels"]
         assert chosen(selector, release) == [workload], f"{name(workload)} selects others' pods."
@@ -118,7 +118,7 @@ def check_selectors(release: Release) -> None:
 
 
 def check_ports(release: Release) -> None:
-    """Whoever names a port names one that a container has and the service listens on."""
+    """Each reference to a port names one that a container has and the service listens on."""
     variables = {"http": "PORT", "metrics": "METRICS_PORT"}
     for workload, pod in release.pods():
         seen = environment(pod, release)
@@ -131,13 +131,13 @@ def check_ports(release: Release) -> None:
     for service in release.of("Service"):
         wanted = {port["targetPort"] for port in service["spec"]["ports"]}
         for workload in chosen(service["spec"]["selector"], release):
-            # A Job has no ports, so a Service passes its pods by.
+            # A Job has no ports, so a Service does not select its pods.
             if workload["kind"] != "Job":
                 assert wanted <= set(ports(workload["spec"]["template"])), name(service)
 
 
 def check_ways_in(release: Release) -> None:
-    """What lets requests in sends them to a port that a Service has."""
+    """Each Ingress and route sends requests to a port that a Service has."""
     offered = {
         (service["metadata"]["name"], key): port
         for service in release.of("Service")
@@ -156,7 +156,7 @@ def check_ways_in(release: Release) -> None:
 
 
 def check_probes(release: Release) -> None:
-    """What answers requests is asked at the right paths, and has the time to answer."""
+    """The web pods have probes with the right paths and timeouts."""
     for workload, pod in release.pods():
         run = container(pod)
         if run["command"][-1] != "serve":
@@ -173,7 +173,7 @@ def check_probes(release: Release) -> None:
 
 
 def check_grace(release: Release) -> None:
-    """A pod has the time to wait, to finish, and to close what is open."""
+    """A pod's grace period covers the wait, running requests and closing connections."""
     for workload, pod in release.pods():
         seconds = int(environment(pod, release)["SHUTDOWN_SECONDS"])
         before = container(pod).get("lifecycle", {}).get("preStop", {})
@@ -224,13 +224,13 @@ def check_restricted(release: Release) -> None:
 
 
 def check_network(release: Release, ports_needed: set[tuple[str, int]]) -> None:
-    """The policy lets in and out what the service needs."""
+    """The network policy allows the connections that the service needs."""
     for workload, pod in release.pods():
         covering = [
             policy["spec"]
             for policy in release.of("NetworkPolicy")
             if policy["spec"]["podSelector"]["matchLabels"].items() <= labels(pod).items()
-            # A hook sees only hooks: nothing else is there when it runs for the first time.
+            # A hook can use only hooks: no other object exists when it first runs.
             and (HOOK in policy["metadata"].get("annotations", {})) == (workload["kind"] == "Job")
         ]
         assert covering, f"{name(workload)} has no policy."
@@ -262,7 +262,7 @@ def check_images(release: Release) -> None:
 
 
 def check_references(release: Release, secrets: set[str]) -> None:
-    """What a pod refers to is there when it starts; a Secret is there before."""
+    """The objects that a pod refers to exist when it starts; a Secret exists before."""
     assert not release.of("Secret"), "A secret is part of the release."
     for workload, pod in release.pods():
         is_hook = HOOK in workload["metadata"].get("annotations", {})
@@ -291,13 +291,13 @@ def check_settings(release: Release, known: set[str], secret: set[str]) -> None:
         unknown = set(seen) - known - {"SECRETS_DIR"}
         assert not unknown, f"{name(workload)}: {unknown} are no settings."
         assert not set(seen) & secret, f"{name(workload)} shows secrets."
-        # Otherwise `migrate` would take its own database for a developer's.
+        # Otherwise `migrate` would start its own database, as for a developer.
         assert seen["ENVIRONMENT"] == "production", name(workload)
         assert all(isinstance(value, str) for value in seen.values()), name(workload)
 
 
 def check_migration(release: Release) -> None:
-    """The Job runs before everything else of a release, and what it needs before it."""
+    """The Job runs before all other objects of a release, and its dependencies before it."""
     job = release.one("Job")
     assert container(job["spec"]["template"])["command"][-1] == "migrate"
     hooks = [m for m in release.manifests if HOOK in m["metadata"].get("annotations", {})]
@@ -312,7 +312,7 @@ def check_migration(release: Release) -> None:
 
 
 def check_names(release: Release) -> None:
-    """Each object has a name of its own that Kubernetes accepts, and a namespace."""
+    """Each object has a unique name that Kubernetes accepts, and a namespace."""
     seen = set()
     for manifest in release.manifests:
         metadata = manifest["metadata"]

@@ -1,4 +1,4 @@
-"""Pipelines, as their platforms read them."""
+"""Pipelines, parsed like their platforms do."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 
 def read_workflow(path: Path) -> Document:
-    """Read a workflow of GitHub. PyYAML takes the word `on` for a yes."""
+    """Read a workflow of GitHub. PyYAML parses the key `on` as true."""
     document: Document = yaml.safe_load(re.sub(r"(?m)^on:", '"on":', path.read_text("utf-8")))
     return document
 
@@ -48,7 +48,7 @@ def read_gitlab(service: Path) -> Document:
 
 
 def gitlab_jobs(document: Document) -> dict[str, Document]:
-    """Give the jobs that can run, each with what it extends, and the defaults."""
+    """Return the runnable jobs, each merged with its `extends` and the defaults."""
     reserved = {"default", "include", "stages", "variables", "workflow"}
     return {
         name: document["default"] | extended(document, name)
@@ -58,7 +58,7 @@ def gitlab_jobs(document: Document) -> dict[str, Document]:
 
 
 def extended(document: Document, name: str) -> Document:
-    """Lay a job over those that it extends; maps are merged, and the rest replaced."""
+    """Merge a job with those that it extends; maps are merged, and other values replaced."""
     job = document[name]
     parents = job.get("extends", [])
     merged: Document = {}
@@ -78,7 +78,7 @@ def laid_over(below: Document, above: Document) -> Document:
 
 
 def verbs(steps: list[str]) -> list[str]:
-    """Name the verbs that steps run, in their order."""
+    """Return the verbs that steps run, in their order."""
     return [found[1] for step in steps if (found := re.match(r"uv run poe (\w+)", step))]
 
 

@@ -1,4 +1,4 @@
-"""The Pythons of this machine, as uv finds them."""
+"""The Python versions of this machine, found by uv."""
 
 import functools
 import os
@@ -10,7 +10,7 @@ from tests.answers import choices
 
 @functools.cache
 def interpreter(version: str) -> Path | None:
-    """Find a Python of a minor version: by uv, or where pyenv keeps those it hides."""
+    """Find a Python of a minor version: by uv, or among those that pyenv hides."""
     found = subprocess.run(
         ["uv", "python", "find", "--no-project", "--no-python-downloads", version],
         stdin=subprocess.DEVNULL,
@@ -26,5 +26,5 @@ def interpreter(version: str) -> Path | None:
 
 
 def newest() -> str:
-    """Name the newest of the offered versions that this machine has."""
+    """Return the newest of the offered versions that this machine has."""
     return next(version for version in reversed(choices("python_version")) if interpreter(version))

@@ -1,4 +1,4 @@
-"""Servers of the tests' own, which take what a service sends to others."""
+"""Test servers, which receive the requests that a service sends to other services."""
 
 import http.server
 import secrets
@@ -21,12 +21,12 @@ class Received(NamedTuple):
 
 
 def accept(_: Received) -> int:
-    """Answer everything with success."""
+    """Respond to every request with success."""
     return 200
 
 
 class Receiver:
-    """Takes every POST, and remembers those that it answered with success."""
+    """Accepts every POST, and records those that it responded to with success."""
 
     def __init__(self, answer: Callable[[Received], int] = accept) -> None:
         self.received: list[Received] = []
@@ -42,12 +42,12 @@ class Receiver:
                     receiver.received.append(received)
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
-                # A client that was killed does not wait for its answer.
+                # A client that was killed does not wait for the response.
                 with suppress(OSError):
                     self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -62,7 +62,7 @@ class Receiver:
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     give_up = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > give_up:
@@ -71,7 +71,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> N
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on, below those that outgoing connections take."""
+    """Find a port that is not in use, below those that outgoing connections take."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, suppress(OSError):

@@ -170,8 +170,11 @@ def locked(releases: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
             releases, service, data=answers, vcs_ref="v1.0.0", defaults=True, quiet=True
         )
         # A team of its own mind, whose checks are short: what they are is not the matter here.
-        checks = '["format", "lint", "types", "contracts", "dependencies", "spelling", "test"]'
-        edit(service / "pyproject.toml", checks, '["spelling"]')
+        pyproject = service / "pyproject.toml"
+        checks = re.compile(r'(?<=^sequence = )\[\n    "format",.*?^\]', re.DOTALL | re.MULTILINE)
+        text, found = checks.subn('["spelling"]', pyproject.read_text("utf-8"))
+        assert found == 1
+        pyproject.write_text(text, "utf-8")
         run("uv", "lock", "--quiet", cwd=service)
         services[ci] = service
     return services
@@ -287,7 +290,7 @@ def test_a_release_without_conflict_is_proposed_once(repository: Repository) -> 
     assert "from v1.0.0 to v1.1.0" in create["input"]
     assert "The checks pass" in create["input"]
     assert "Conflicts" not in create["input"]
-    assert "- `justfile`" in create["input"]
+    assert "Nothing is left to settle." in create["input"]
     assert "is there already" in again
 
 
@@ -405,7 +408,10 @@ def test_a_conflict_is_named_in_a_draft_and_never_committed(
     assert (path, token) == ("/api/v4/projects/7/merge_requests", "a-token")
     assert (asked["source_branch"], asked["target_branch"]) == (branch, "main")
     assert asked["title"] == "Draft: build: take over v1.1.0 of the template"
+    # The release removes this file, but the service has edited it.
+    assert repository.shown(branch, "justfile") == "# Our own.\n"
     named = asked["description"].partition("## Conflicts")[2]
+    assert "### `justfile`\n\n    The release removed it" in named
     assert "### `pyproject.toml`" in named
     assert "    max-complexity = 7\n    =======\n    max-complexity = 9\n" in named
     assert "merge_requests/1" in said
@@ -454,7 +460,7 @@ def test_a_rejected_change_is_named_and_deleted(tmp_path: Path) -> None:
 
 
 def test_a_long_report_fits() -> None:
-    body = script().described("v1 to v2", {"a.py": "x" * 100_000}, [], "")
+    body = script().described("v1 to v2", {"a.py": "x" * 100_000}, "", "")
 
     assert len(body) < 65_536
-    assert body.endswith("too long to be shown here.\n")
+    assert body.endswith("The rest is omitted: it is too long.\n")

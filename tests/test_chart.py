@@ -3,7 +3,6 @@
 None of it is applied to an API server: there is none where these tests run.
 """
 
-import ast
 import json
 import re
 import shutil
@@ -17,11 +16,12 @@ import pytest
 import yaml
 
 from tests import manifests
-from tests.answers import Answers
+from tests.answers import Answers, choices
 from tests.commands import run
 from tests.conftest import Render
 from tests.helm import NAMESPACE, Chart, Manifest, fetch_helm
 from tests.manifests import Release, container
+from tests.service_settings import settings_of
 
 VERSIONS = ["1.30", "1.34", "1.37"]
 """Versions of Kubernetes: the oldest one that the chart takes, one between, the newest."""
@@ -34,11 +34,12 @@ SERVICES: dict[str, Answers] = {
     "full": {
         **ON_KUBERNETES,
         "jobs": "taskiq",
-        "observability": ["metrics", "tracing", "sentry"],
+        "observability": choices("observability"),
+        "parts": choices("parts"),
         "secrets": "vault",
     },
     "ordinary": {**ON_KUBERNETES, "jobs": "celery", "secrets": "aws"},
-    "least": {**ON_KUBERNETES, "auth": "none", "observability": []},
+    "least": {**ON_KUBERNETES, "auth": "none", "observability": [], "parts": []},
 }
 """What the charts are for."""
 
@@ -116,17 +117,7 @@ def full(helm: Path, render: Render, tmp_path: Path) -> Chart:
 
 def known_settings(service: Path) -> tuple[set[str], set[str]]:
     """Read a service's settings: all of them, and those that are secret, as variables."""
-    (source,) = service.glob("src/*/core/settings.py")
-    (settings,) = (
-        node
-        for node in ast.parse(source.read_text("utf-8")).body
-        if isinstance(node, ast.ClassDef) and node.name == "ServiceSettings"
-    )
-    fields = {
-        node.target.id.upper(): ast.unparse(node.annotation)
-        for node in settings.body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-    }
+    fields = {name.upper(): setting.kind for name, setting in settings_of(service).items()}
     secret = {name for name, kind in fields.items() if re.search("Secret|SigningKey", kind)}
     return set(fields), secret
 
@@ -305,8 +296,11 @@ def test_the_schema_has_every_setting_that_may_be_given(service: Path) -> None:
 
 
 def test_the_readme_names_the_secrets_that_must_be_there(service: Path) -> None:
-    (source,) = service.glob("src/*/core/settings.py")
-    required = re.findall(r"(?m)^    (\w+): (?:SecretStr|SigningKey)$", source.read_text("utf-8"))
+    required = [
+        name
+        for name, setting in settings_of(service).items()
+        if setting.is_required and setting.kind in {"SecretStr", "SigningKey"}
+    ]
     readme = (service / "chart/README.md").read_text("utf-8")
 
     assert required
@@ -371,7 +365,7 @@ def test_the_notes_count_the_connections(chart: Chart) -> None:
     assert 'the Secret "order-service"' in notes
 
 
-def test_the_notes_warn_of_one_rate_limit_for_all(full: Chart) -> None:
+def test_the_notes_warn_of_one_address_for_all(full: Chart) -> None:
     behind = ["--set=ingress.enabled=true", "--set=hosts={orders.example.com}"]
 
     assert "names no proxy" in full.notes(*behind)
@@ -406,6 +400,8 @@ LEFT_OUT = [
     ("ordinary", r"vault"),
     ("least", r"jwt"),
     ("least", r"\baws|amazon"),
+    ("least", r"rate.?limit|CACHE_SECONDS|IDEMPOTENCY|\bHTTP_(SECONDS|MAX|PROXY)"),
+    ("ordinary", r"\bPROCESSES\b|PrometheusRule|\balerts\b"),
 ]
 """Words of which the chart of a service that leaves something out has none."""
 

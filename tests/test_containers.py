@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.answers import EACH_VARIANT, VARIANTS, Answers
+from tests.answers import EACH_VARIANT, VARIANTS, Answers, choices
 from tests.commands import run
 from tests.conftest import Render
+from tests.service_settings import settings_of
 
 TOOLS = Path(sys.executable).parent
 
@@ -24,7 +25,8 @@ WATCHED: Answers = {
     "cache": "redis",
     "jobs": "taskiq",
     "proxy": "traefik",
-    "observability": ["metrics", "tracing", "sentry"],
+    "observability": choices("observability"),
+    "parts": choices("parts"),
 }
 """What has a configuration of its own for each of the containers that watch."""
 
@@ -56,8 +58,7 @@ def test_what_compose_mounts_is_there(render: Render, answers: Answers) -> None:
 @every_variant
 def test_what_compose_sets_is_a_setting(render: Render, answers: Answers) -> None:
     service = render(answers)
-    (settings,) = service.glob("src/*/core/settings.py")
-    known = set(re.findall(r"^    (\w+): ", settings.read_text("utf-8"), re.MULTILINE))
+    known = set(settings_of(service))
 
     services = read(service / "compose.yaml")["services"]
     own = services["service"]["environment"]
@@ -266,7 +267,7 @@ def test_proxy_lets_go_of_an_idle_connection_before_the_service(
 ) -> None:
     service = render({**WATCHED, "proxy": proxy})
     (file,) = (service / "deploy").glob(f"{proxy}.*.template")
-    settings = (service / "src/order_service/core/settings.py").read_text("utf-8")
+    settings = (service / "src/order_service/core/http/settings.py").read_text("utf-8")
 
     (proxy_waits,) = re.findall(seconds, file.read_text("utf-8"), re.MULTILINE)
     (service_waits,) = re.findall(r"keep_alive_seconds: int = Field\(default=(\d+)", settings)

@@ -1,4 +1,4 @@
-"""The documentation's site: complete, strict, and without anything from other hosts."""
+"""The documentation site: complete, strict, and without content from other hosts."""
 
 import json
 import re
@@ -13,6 +13,7 @@ from tests.answers import ALL_OFF, ALL_ON, Answers
 from tests.commands import run
 from tests.conftest import Render
 from tests.releases import edit
+from tests.test_render import files
 
 WITH_SITE: Answers = ALL_ON
 BARE: Answers = {**ALL_OFF, "layout": "layered", "docs_site": True}
@@ -22,24 +23,24 @@ together = pytest.mark.xdist_group("docs-site")
 
 
 def build(service: Path, status: int = 0) -> str:
-    """Build the site as the service's developers do."""
+    """Build the site like the service's developers do."""
     said = run("uv", "run", "--quiet", "poe", "docs", cwd=service, status=status)
     return re.sub(r"\x1b\[[0-9;]*m", "", said)
 
 
 @pytest.fixture(scope="module")
 def built(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A service whose site is built; what a test breaks in it, it mends."""
+    """A service with a built site; a test that breaks something in it restores it."""
     service = shutil.copytree(render(WITH_SITE), tmp_path_factory.mktemp("site") / "service")
     run("uv", "sync", "--quiet", cwd=service)
-    # The group is installed for the site alone.
+    # Only the site needs this dependency group.
     assert not (service / ".venv" / "bin" / "zensical").exists()
     build(service)
     return service
 
 
 class Sources(HTMLParser):
-    """Collects where a page loads something from, as opposed to where it leads."""
+    """Collects the resources that a page loads, not the links it contains."""
 
     def __init__(self, page: Path) -> None:
         super().__init__()
@@ -47,13 +48,13 @@ class Sources(HTMLParser):
         self.feed(page.read_text("utf-8"))
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Note what a tag loads."""
+        """Record the resource that a tag loads."""
         for name, value in attributes:
             if value and (name == "src" or (tag, name) == ("link", "href")):
                 self.found.append(value)
 
 
-def test_nothing_but_the_site_installs_what_builds_it(render: Render) -> None:
+def test_only_the_site_installs_its_dependencies(render: Render) -> None:
     pyproject = tomllib.loads((render(WITH_SITE) / "pyproject.toml").read_text("utf-8"))
 
     groups = pyproject["dependency-groups"]
@@ -81,14 +82,27 @@ def test_every_operation_and_every_schema_has_its_place(built: Path) -> None:
 
 @slow
 @together
-def test_settings_and_code_come_from_the_docstrings(built: Path) -> None:
-    settings = (built / "site/reference/settings/index.html").read_text("utf-8")
+def test_the_reference_of_the_code_comes_from_the_docstrings(built: Path) -> None:
     code = (built / "site/reference/code/index.html").read_text("utf-8")
 
-    assert 'id="order_service.core.settings.ServiceSettings.port"' in settings
-    assert "How often a client may ask" in settings
-    for name in ("main.create_app", "items.service.ItemService", "core.errors.NotFoundError"):
+    for name in (
+        "main.create_app",
+        "settings.Settings",
+        "items.service.ItemService",
+        "core.errors.NotFoundError",
+    ):
         assert f'id="order_service.{name}"' in code
+
+
+@slow
+@together
+def test_the_site_starts_with_the_index_and_has_every_page(built: Path) -> None:
+    home = (built / "site/index.html").read_text("utf-8")
+
+    assert "These pages belong to the template" in home
+    for path in (built / "docs").glob("*.md"):
+        page = "index.html" if path.stem == "index" else f"{path.stem}/index.html"
+        assert (built / "site" / page).is_file(), path.name
 
 
 @slow
@@ -105,17 +119,15 @@ def test_no_page_loads_anything_from_another_host(built: Path) -> None:
 
 @slow
 @together
-def test_what_is_built_is_not_committed(built: Path) -> None:
+def test_built_files_are_ignored_by_git(built: Path, render: Render) -> None:
     run("git", "init", "--quiet", cwd=built)
     run("git", "add", "--all", cwd=built)
 
     committed = run("git", "ls-files", cwd=built).split()
 
-    assert {name for name in committed if name.startswith(("docs/", "site/", ".cache/"))} == {
-        "docs/reference/code.md",
-        "docs/reference/settings.md",
-        "docs/serving.md",
-    }
+    written = {name for name in files(render(WITH_SITE)) if name.startswith("docs/")}
+    assert "docs/reference/code.md" in written
+    assert {name for name in committed if name.startswith(("docs/", "site/", ".cache/"))} == written
 
 
 @slow
@@ -131,7 +143,7 @@ def test_what_is_built_is_not_committed(built: Path) -> None:
     ],
     ids=["links", "module"],
 )
-def test_what_leads_nowhere_breaks_the_build(built: Path, faults: dict[str, str]) -> None:
+def test_broken_link_fails_the_build(built: Path, faults: dict[str, str]) -> None:
     before = {name: (built / name).read_text("utf-8") for name in faults}
     for name, fault in faults.items():
         (built / name).write_text(f"{before[name]}\n{fault}\n", "utf-8")
@@ -146,13 +158,13 @@ def test_what_leads_nowhere_breaks_the_build(built: Path, faults: dict[str, str]
 
 @slow
 @together
-def test_the_smallest_service_has_a_site_too(project: Render) -> None:
+def test_smallest_service_has_a_site(project: Render) -> None:
     service = project(BARE)
 
     build(service)
 
     page = (service / "site/reference/api/index.html").read_text("utf-8")
     assert "<code>GET /api/v1/items</code>" in page
-    # What is no OpenAPI document makes no site.
+    # An invalid OpenAPI document fails the build.
     edit(service / "src/order_service/cli.py", "typer.echo(json.dumps(document", "print((document")
     build(service, status=1)

@@ -39,11 +39,16 @@ FAULTS: dict[str, dict[str, str]] = {
     "secrets": {"src/order_service/token.py": f'"""A token."""\n\nVALUE = "{TOKEN}"\n'},
     "format": {"tests/unformatted.py": '"""Not formatted."""\nVALUES=[1,2]\n'},
     "lint": {"tests/unlinted.py": '"""Not linted."""\n\nimport os\n'},
+    "rules": {
+        "src/order_service/blocking.py": '"""Blocks."""\n\nimport time\n\n\n'
+        'async def wait() -> None:\n    """Wait."""\n    time.sleep(1)\n'
+    },
     "types": {"tests/untyped.py": '"""Not typed."""\n\nVALUE: int = "one"\n'},
     "contracts": {
         "src/order_service/core/uphill.py": '"""Against the way."""\n\n'
         "from ..items import models as models\n"
     },
+    "core": {"src/order_service/core/own.py": '"""In the core, but not the template\'s."""\n'},
     "dependencies": {
         "src/order_service/undeclared.py": '"""Not declared."""\n\nimport yaml as yaml\n'
     },

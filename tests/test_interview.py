@@ -25,7 +25,7 @@ CLEAR_LINE = "\x15"
 
 
 class Interview:
-    """A person at a terminal of 80 columns who answers one question after another."""
+    """A user at a terminal of 80 columns who answers one question after another."""
 
     def __init__(self, *arguments: str | Path, cwd: Path) -> None:
         self._screen = pyte.HistoryScreen(80, 40)
@@ -36,7 +36,7 @@ class Interview:
             cwd=str(cwd),
             dimensions=(40, 80),
             encoding="utf-8",
-            # The pseudo-terminal cannot say where its cursor is, so nobody should ask.
+            # The pseudo-terminal cannot report a cursor position, so no program should query it.
             env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
         )
 
@@ -54,7 +54,7 @@ class Interview:
         return screen
 
     def answer(self, question: str, *keys: str) -> None:
-        """Wait for a question's help on a line of its own, then type."""
+        """Wait for a question's help on a separate line, then type."""
         self.wait_for(QUESTIONS[question]["help"])
         self.type(*keys, ENTER)
 
@@ -97,17 +97,28 @@ def interview(template: Path, tmp_path: Path) -> Iterator[Interview]:
     person.close()
 
 
+ASKED_WITH_A_PRESET = [
+    "preset",
+    "project_name",
+    "package_name",
+    "description",
+    "author_name",
+    "license",
+    "ci",
+]
+
 # With nothing but defaults, limits count per process, so there is no question about pods.
-ASKED = [question for question in QUESTIONS if question != "kubernetes"]
+ASKED = [question for question in QUESTIONS if question not in {"preset", "kubernetes"}]
 
 
 def stored_answers(service: Path) -> Answers:
-    """Read what the service remembers of its answers."""
+    """Read the service's stored answers."""
     answers = yaml.safe_load((service / ".copier-answers.yml").read_text("utf-8"))
     return {name: value for name, value in answers.items() if not name.startswith("_")}
 
 
 def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> None:
+    interview.answer("preset", UP, UP)
     interview.answer("project_name", CLEAR_LINE, 'Books & "More"')
     interview.answer("package_name")
     interview.answer("description", CLEAR_LINE, "Sells books.")
@@ -121,6 +132,7 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
     interview.answer("cache", UP)
     interview.answer("jobs")
     interview.answer("observability", DOWN, " ")
+    interview.answer("parts", DOWN, " ")
     interview.answer("secrets", DOWN)
     interview.decide("data_tools", "y")
     interview.answer("ci", DOWN)
@@ -133,6 +145,7 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
 
     assert status == 0, screen
     assert stored_answers(tmp_path / "shop") == {
+        "preset": "choose",
         "project_name": 'Books & "More"',
         "package_name": "books_more",
         "description": "Sells books.",
@@ -146,6 +159,7 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
         "cache": "redis",
         "jobs": "none",
         "observability": ["metrics", "tracing"],
+        "parts": ["rate_limits", "conditional_writes"],
         "secrets": "aws",
         "data_tools": True,
         "ci": "gitlab",
@@ -161,7 +175,21 @@ def test_the_whole_interview_with_keys(interview: Interview, tmp_path: Path) -> 
     assert re.search(r"cd shop\n +uv run books-more dev\n", screen)
 
 
+@pytest.mark.parametrize("preset", ["small", "standard", "full"])
+def test_a_preset_asks_seven_questions(interview: Interview, tmp_path: Path, preset: str) -> None:
+    keys = {"small": [UP], "standard": [], "full": [DOWN]}[preset]
+    for question in ASKED_WITH_A_PRESET:
+        interview.answer(question, *(keys if question == "preset" else []))
+    status, screen = interview.finish()
+
+    assert status == 0, screen
+    answers = stored_answers(tmp_path / "shop")
+    assert answers["preset"] == preset
+    assert set(QUESTIONS) - set(answers) <= {"kubernetes"}
+
+
 def test_enter_takes_every_default(interview: Interview, tmp_path: Path) -> None:
+    interview.answer("preset", DOWN, DOWN)
     for question in ASKED:
         interview.answer(question)
     status, screen = interview.finish()
@@ -170,16 +198,17 @@ def test_enter_takes_every_default(interview: Interview, tmp_path: Path) -> None
     assert stored_answers(tmp_path / "shop")["package_name"] == "order_service"
 
 
-def test_an_impossible_choice_is_not_offered(interview: Interview, tmp_path: Path) -> None:
-    for question in QUESTIONS:
+def test_impossible_choice_is_not_offered(interview: Interview, tmp_path: Path) -> None:
+    interview.answer("preset", DOWN, DOWN)
+    for question in ASKED:
         if question == "auth":
             break
         interview.answer(question, *([DOWN, DOWN] if question == "database" else []))
     interview.wait_for(QUESTIONS["auth"]["help"])
-    offered = interview.wait_for("none - open to everyone who reaches it")
+    offered = interview.wait_for("none - any client that reaches the service may use it")
     assert "jwt - " not in offered
     interview.type(ENTER)
-    for question in ("cache", "jobs", "observability", "secrets"):
+    for question in ("cache", "jobs", "observability", "parts", "secrets"):
         interview.answer(question)
     # A report over no data is not offered either.
     for question in ("ci", "proxy", "dependency_bot", "docs_site", "codecov"):
@@ -190,14 +219,15 @@ def test_an_impossible_choice_is_not_offered(interview: Interview, tmp_path: Pat
     assert stored_answers(tmp_path / "shop")["auth"] == "none"
 
 
-def test_a_bad_answer_is_explained_and_can_be_corrected(
+def test_invalid_answer_is_explained_and_can_be_corrected(
     interview: Interview, tmp_path: Path
 ) -> None:
+    interview.answer("preset")
     interview.answer("project_name")
     interview.answer("package_name", CLEAR_LINE, "json")
     interview.wait_for("Python has a module of that name.")
     interview.type("_api", ENTER)
-    for question in ASKED[2:]:
+    for question in ASKED_WITH_A_PRESET[3:]:
         interview.answer(question)
     status, screen = interview.finish()
 
@@ -205,13 +235,14 @@ def test_a_bad_answer_is_explained_and_can_be_corrected(
     assert stored_answers(tmp_path / "shop")["package_name"] == "json_api"
 
 
-def test_what_is_given_as_data_is_not_asked(template: Path, tmp_path: Path) -> None:
+def test_answer_from_data_is_not_asked_again(template: Path, tmp_path: Path) -> None:
     given = ["--data", "layout=layered", "--data", "auth=jwt", "--data", "license=MIT"]
+    given += ["--data", "preset=choose"]
     person = Interview("copy", "--vcs-ref", "HEAD", *given, template, ".", cwd=tmp_path)
     try:
         for question in ASKED:
             if question not in {"layout", "auth", "license"}:
-                # jwt is settled, so "none" is greyed out and the second step wraps around.
+                # jwt is given, so "none" is disabled and the second step wraps around.
                 person.answer(question, *([DOWN, DOWN] if question == "database" else []))
         status, screen = person.finish()
     finally:
@@ -221,12 +252,12 @@ def test_what_is_given_as_data_is_not_asked(template: Path, tmp_path: Path) -> N
     answers = stored_answers(tmp_path)
     assert (answers["layout"], answers["auth"], answers["license"]) == ("layered", "jwt", "MIT")
     assert answers["database"] == "postgresql"
-    # The service is in the current folder: there is nowhere to go to.
+    # The service is in the current folder, so there is no `cd`.
     assert re.search(r"Next:\n\n +uv run order-service dev\n", screen)
 
 
-def test_control_c_leaves_nothing_behind(interview: Interview, tmp_path: Path) -> None:
-    interview.wait_for(QUESTIONS["project_name"]["help"])
+def test_ctrl_c_leaves_no_files(interview: Interview, tmp_path: Path) -> None:
+    interview.wait_for(QUESTIONS["preset"]["help"])
     interview.interrupt()
 
     status, screen = interview.finish()
@@ -246,6 +277,7 @@ def test_defaults_ask_nothing(template: Path, tmp_path: Path) -> None:
 
 def test_a_data_file_answers_everything(template: Path, tmp_path: Path) -> None:
     answers = {
+        "preset": "full",
         "project_name": "Bücher: {{ 1 }} & 'mehr'",
         "package_name": "buecher",
         "description": "Verkauft Bücher.",
@@ -259,6 +291,7 @@ def test_a_data_file_answers_everything(template: Path, tmp_path: Path) -> None:
         "cache": "redis",
         "jobs": "celery",
         "observability": [],
+        "parts": ["rate_limits", "http_client", "audit_log"],
         "secrets": "vault",
         "data_tools": False,
         "ci": "github",
@@ -270,13 +303,13 @@ def test_a_data_file_answers_everything(template: Path, tmp_path: Path) -> None:
     }
     (tmp_path / "answers.yml").write_text(yaml.safe_dump(answers, allow_unicode=True), "utf-8")
 
-    # There is no terminal, so a question would end the run.
+    # There is no terminal, so a prompt would fail the run.
     run(COPIER, "copy", "--data-file", "answers.yml", "-r", "HEAD", template, "shop", cwd=tmp_path)
 
     assert stored_answers(tmp_path / "shop") == answers
 
 
-def test_a_number_in_a_data_file_is_a_version(template: Path, tmp_path: Path) -> None:
+def test_number_in_data_file_is_a_version(template: Path, tmp_path: Path) -> None:
     (tmp_path / "answers.yml").write_text("python_version: 3.12\n", "utf-8")
 
     run(
@@ -309,7 +342,7 @@ def test_a_number_in_a_data_file_is_a_version(template: Path, tmp_path: Path) ->
     ],
     ids=" ".join,
 )
-def test_a_refusal_on_the_command_line_is_one_line(
+def test_refusal_on_the_command_line_is_one_line(
     template: Path, tmp_path: Path, given: list[str]
 ) -> None:
     said = run(
@@ -321,7 +354,7 @@ def test_a_refusal_on_the_command_line_is_one_line(
     assert not (tmp_path / "shop").exists()
 
 
-def test_a_destination_that_is_not_empty_keeps_its_files(template: Path, tmp_path: Path) -> None:
+def test_non_empty_destination_keeps_its_files(template: Path, tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "README.md").write_text("Mine.\n", "utf-8")
     (tmp_path / "shop" / "notes.txt").write_text("Mine too.\n", "utf-8")

@@ -1,4 +1,4 @@
-"""A thousand messages through faults: none is lost, and none has two effects."""
+"""A thousand messages with injected faults: none is lost, and none has two effects."""
 
 import json
 import os
@@ -41,7 +41,7 @@ with throwaway_server() as postgres, local_redis() as redis:
         redis.start()
         print("restarted", flush=True)
 """
-"""Runs the servers that a service brings; each line it reads restarts Redis, emptied."""
+"""Runs the servers of the dev group; each line of input restarts Redis without its data."""
 
 
 COUNT = """
@@ -58,11 +58,11 @@ async def count():
 
 asyncio.run(count())
 """
-"""Prints how many messages there are, how many are done, and how many have failed."""
+"""Prints the number of messages, of done ones and of failed ones."""
 
 
 class Servers:
-    """A PostgreSQL and a Redis, one of which is restarted now and then."""
+    """A PostgreSQL server and a Redis server that can be restarted."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -70,7 +70,7 @@ class Servers:
         self.redis_url = self._read()
 
     def restart_redis(self) -> None:
-        """Take everything away from Redis that it holds."""
+        """Restart Redis without its data."""
         assert self._process.stdin is not None
         self._process.stdin.write("restart\n")
         self._process.stdin.flush()
@@ -97,7 +97,7 @@ def open_servers(service: Path) -> Iterator[Servers]:
 
 
 def answer_badly(_: Received) -> int:
-    """Fail every tenth call, and take some time for another tenth."""
+    """Fail every tenth call, and delay another tenth."""
     dice = random.random()  # noqa: S311
     if dice > 0.9:
         time.sleep(0.3)
@@ -122,12 +122,12 @@ class Process:
             )
 
     def kill(self) -> None:
-        """End it without a warning."""
+        """Kill it without a signal to handle."""
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """Ask it to stop; it ends in good order, once it has begun."""
+        """Send SIGTERM; expect a graceful exit, once it has started."""
         wait_for(self._has_started, "worker that has started")
         self._process.send_signal(signal.SIGTERM)
         assert self._process.wait(60) == 0, self._log.read_text("utf-8")[-5000:]
@@ -137,7 +137,7 @@ class Process:
 
 
 def register(url: str, number: int) -> int:
-    """Register somebody; of every twenty, one has an address that is taken."""
+    """Register a user; one of twenty has an address that is taken."""
     content = {
         "email": f"person{number}@example.com",
         "password": "a long and quiet river",
@@ -155,14 +155,14 @@ def register(url: str, number: int) -> int:
 
 
 def is_ready(url: str) -> bool:
-    """Ask the service."""
+    """Send a request to the service."""
     with suppress(OSError), urllib.request.urlopen(f"{url}/health/ready", timeout=5):  # noqa: S310
         return True
     return False
 
 
 @pytest.mark.parametrize("engine", [engine for engine in choices("jobs") if engine != "none"])
-def test_a_thousand_messages_survive_kills_and_restarts(project: Render, engine: str) -> None:
+def test_thousand_messages_survive_kills_and_restarts(project: Render, engine: str) -> None:
     service = project({"jobs": engine})
     run("uv", "sync", "--quiet", cwd=service)
     receiver = Receiver(answer_badly)
@@ -182,12 +182,12 @@ def test_a_thousand_messages_survive_kills_and_restarts(project: Render, engine:
             "REDIS_URL": servers.redis_url,
             "JWT_SECRET": "a key of thirty-two bytes, at least",
             "NOTIFICATIONS_URL": f"{receiver.url}/messages",
-            # As cheap as the algorithm allows, and no limit that counts.
+            # The cheapest password hash, and rate limits that never apply.
             "PASSWORD_HASH_MEMORY_KIB": "32",
             "PASSWORD_HASH_ROUNDS": "1",
             "RATE_LIMIT_DEFAULT": "1000000/minute",
             "RATE_LIMIT_REGISTRATION": "1000000/minute",
-            # What a killed worker had is published again after this many seconds.
+            # Jobs of a killed worker are redelivered after this many seconds.
             "JOBS_REDELIVERY_SECONDS": "2",
             "JOBS_BACKOFF_SECONDS": "0.2",
             "JOBS_MAX_ATTEMPTS": "50",
@@ -222,7 +222,7 @@ def test_a_thousand_messages_survive_kills_and_restarts(project: Render, engine:
         rows = run(service / ".venv/bin/python", "-c", COUNT, servers.database_url, cwd=service)
 
     assert statuses == {201: PEOPLE, 409: ROLLED_BACK}
-    # A call can be repeated by a worker that was killed after it: the key is the same.
+    # A call can be retried after its worker was killed: the idempotency key is the same.
     assert len(notified()) == PEOPLE
     assert rows.split() == [str(PEOPLE), str(PEOPLE), "0"]
     print(f"{engine}: {faults} faults, {sum(notified().values()) - PEOPLE} calls repeated")

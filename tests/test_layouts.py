@@ -1,4 +1,4 @@
-"""The two layouts are one service: whoever calls it cannot tell them apart."""
+"""The two layouts are one service: clients cannot distinguish them."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ PARTS: list[Answers] = [
 
 
 def openapi(service: Path) -> dict[str, Any]:
-    """Ask a service for its OpenAPI document."""
+    """Return a service's OpenAPI document."""
     run("uv", "sync", "--quiet", cwd=service)
     said = run("uv", "run", "--no-sync", "order-service", "openapi", cwd=service)
     document: dict[str, Any] = json.loads(said)

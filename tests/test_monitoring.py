@@ -23,10 +23,11 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from tests.answers import Answers, choices
 from tests.commands import run
 from tests.conftest import Render
 from tests.receivers import free_port
-from tests.test_promises import ITEMS, ask, sign_in
+from tests.running import ITEMS, ask, sign_in
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ Put them on PATH (https://prometheus.io/download), or say with a reason that the
 the alerts are not to be tried: {LEAVE_OUT}="there is no network here" uv run pytest
 """
 
-ANSWERS = {"cache": "redis", "jobs": "taskiq"}
+ANSWERS: Answers = {"cache": "redis", "jobs": "taskiq", "parts": choices("parts")}
 """With these, the dashboard has every panel, and the alerts have every rule."""
 
 SERVICE = "order-service"
@@ -328,12 +329,15 @@ def test_prometheus_finds_what_is_asked_for(
 
 @pytest.mark.parametrize(
     "answers",
-    [{}, {"database": "none", "auth": "none"}, {"database": "sqlite"}, ANSWERS],
-    ids=["defaults", "none", "sqlite", "jobs"],
+    [
+        {"parts": ["rate_limits", "dashboards"]},
+        {"database": "none", "auth": "none", "parts": ["dashboards"]},
+        {"database": "sqlite", "parts": choices("parts")},
+        ANSWERS,
+    ],
+    ids=["few", "none", "sqlite", "jobs"],
 )
-def test_promtool_accepts_the_rules(
-    render: Render, programs: Path, answers: dict[str, str]
-) -> None:
+def test_promtool_accepts_the_rules(render: Render, programs: Path, answers: Answers) -> None:
     rules = render(answers) / "monitoring/alerts.yml"
 
     run(programs / "promtool", "check", "rules", rules, cwd=rules.parent)

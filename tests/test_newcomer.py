@@ -1,4 +1,4 @@
-"""The README's two commands, word for word, on a machine that has next to nothing."""
+"""The README's two commands, literally, on a machine that has only the basics."""
 
 import contextlib
 import os
@@ -72,14 +72,14 @@ BASICS = [
     "xargs",
 ]
 
-# How this machine reaches the package index is no part of what a newcomer types.
+# The configuration of this machine's package index is not a part of the README's commands.
 NETWORK = re.compile(
     r"(PIP|UV)_\w*(INDEX|LINKS|CERT|HOST)\w*|SSL_\w+|\w*_CA_BUNDLE|\w*_proxy", re.IGNORECASE
 )
 
 
 def commands() -> list[str]:
-    """Read the README's commands: what stands in its fences, in their order."""
+    """Read the commands in the README's code blocks, in their order."""
     readme = (ROOT / "README.md").read_text("utf-8")
     return re.findall(r"(?ms)^```(?:bash|sh|console)\n(.*?)^```$", readme)
 
@@ -87,7 +87,7 @@ def commands() -> list[str]:
 def install_python(python: Path, prefix: Path) -> Path:
     """Install a Python that has pip and no other package.
 
-    A virtual environment would not do: uv passes those by when it looks for a Python.
+    A virtual environment would not do: uv ignores those when it searches for a Python.
     """
     asked = (
         "import os, sys, sysconfig; print(os.path.realpath(sys.executable));"
@@ -132,12 +132,12 @@ def machine(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def clone(template: Path, tmp_path: Path) -> Path:
-    """This repository as a newcomer has it."""
+    """A clone of this repository, as a new user has it."""
     return shutil.copytree(template, tmp_path / "groundplan")
 
 
 class Serving(NamedTuple):
-    """A command that serves, and where it writes what it has to say."""
+    """A server process, and the file of its output."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -145,7 +145,7 @@ class Serving(NamedTuple):
 
 @pytest.fixture
 def serving(clone: Path, machine: dict[str, str], tmp_path: Path) -> Iterator[Serving]:
-    """Run the README's first command until the test is over."""
+    """Run the README's first command until the test ends."""
     log = tmp_path / "first-command.log"
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
@@ -160,7 +160,7 @@ def serving(clone: Path, machine: dict[str, str], tmp_path: Path) -> Iterator[Se
         try:
             yield Serving(process, log)
         finally:
-            # As Ctrl-C in a terminal does, to everything the command has started.
+            # Like Ctrl-C in a terminal, to all processes of the command.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -170,15 +170,15 @@ def serving(clone: Path, machine: dict[str, str], tmp_path: Path) -> Iterator[Se
 
 
 def fetch(path: str) -> tuple[int, str]:
-    """Ask the service on this machine, whatever proxy there is."""
+    """Send a request to the service on this machine, bypassing any proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"http://127.0.0.1:8000{path}", timeout=10) as response:
         return response.status, response.read().decode("utf-8", "replace")
 
 
-def test_the_first_command_ends_with_a_service_that_answers(serving: Serving) -> None:
+def test_first_command_starts_a_service_that_responds(serving: Serving) -> None:
     with pytest.raises(urllib.error.URLError):
-        fetch("/health")  # Something else on this port would make the test lie.
+        fetch("/health")  # Another server on this port would falsify the test.
     deadline = time.monotonic() + 300
     while True:
         try:
@@ -194,17 +194,17 @@ def test_the_first_command_ends_with_a_service_that_answers(serving: Serving) ->
     status, page = fetch("/docs")
     assert status == 200
     assert "swagger" in page.lower()
-    # The page works without a network: what it loads comes from the service.
+    # The page works offline: it loads files from the service only.
     for source in re.findall(r'(?:src|href)="([^"]+)"', page):
         assert source.startswith("/"), source
         assert fetch(source)[0] == 200
 
 
-def test_the_second_command_runs_the_tests(clone: Path, machine: dict[str, str]) -> None:
+def test_second_command_runs_the_tests(clone: Path, machine: dict[str, str]) -> None:
     git = shutil.which("git")
     assert git is not None, "The README asks for git."
     Path(machine["PATH"], "git").symlink_to(git)
-    # The whole suite would run this test again, so it runs what is quick and no update.
+    # The whole suite would run this test again, so run fast tests only, and no update.
     environment = {**machine, "PYTEST_ADDOPTS": "-m 'not slow and not update'"}
 
     finished = subprocess.run(

@@ -3,36 +3,32 @@
 import gzip
 import http.server
 import json
-import os
 import re
-import signal
 import subprocess
+import sys
 import threading
-import time
 import tomllib
 import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import yaml
 
-from tests import test_bots, test_chart, test_containers, test_docs_site, test_render
-from tests.answers import FACTORS, Answers, answer_of
+from tests import test_bots, test_chart, test_containers, test_docs_site, test_parts, test_render
+from tests.answers import FACTORS, ROOT, Answers, answer_of
 from tests.commands import run
 from tests.conftest import Render
 from tests.delivery import test_compose, test_pipelines
-from tests.receivers import Receiver, free_port, wait_for
+from tests.receivers import Receiver, wait_for
+from tests.running import ITEMS, ask, developing, sign_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.promises]
 
-SECONDS_TO_START = 60
-ITEMS = "/api/v1/items"
 OPEN: Answers = {"auth": "none"}
 
 
@@ -42,68 +38,6 @@ class Promise(NamedTuple):
     sentence: str
     answers: Answers
     keep: Callable[[Path], None]
-
-
-class Reply(NamedTuple):
-    """What a service answered."""
-
-    status: int
-    body: Any
-
-
-def ask(url: str, method: str = "GET", content: object = None, token: str = "") -> Reply:
-    """Send a request; an error is an answer like any other."""
-    headers = {"Content-Type": "application/json"}
-    headers |= {"Authorization": f"Bearer {token}"} if token else {}
-    body = None if content is None else json.dumps(content).encode()
-    request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return Reply(answer.status, json.loads(answer.read() or b"null"))
-    except urllib.error.HTTPError as error:
-        return Reply(error.code, json.loads(error.read() or b"null"))
-
-
-@contextmanager
-def developing(service: Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Serve with `dev`, which brings its own database and Redis; kill it at the end."""
-    port = free_port()
-    with (service / "dev.log").open("wb") as log:
-        process = subprocess.Popen(
-            [service / ".venv/bin/order-service", "dev", "--port", str(port)],
-            cwd=service,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        give_up = time.monotonic() + SECONDS_TO_START
-        while True:
-            try:
-                if ask(f"{url}/health/ready").status == 200:
-                    break
-            except OSError:
-                time.sleep(0.2)
-            assert process.poll() is None, (service / "dev.log").read_text("utf-8")
-            assert time.monotonic() < give_up, (service / "dev.log").read_text("utf-8")
-        yield url, process
-    finally:
-        # Its reloaded child is in its group; its servers look after themselves.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def sign_in(url: str, email: str) -> str:
-    """Register somebody and give their access token."""
-    person = {"email": email, "password": "a long and quiet river", "full_name": "Ada"}
-    assert ask(f"{url}/api/v1/users", "POST", person).status == 201
-    form = f"username={email}&password=a+long+and+quiet+river".encode()
-    with urllib.request.urlopen(f"{url}/api/v1/auth/token", form, timeout=30) as answer:  # noqa: S310
-        token: str = json.loads(answer.read())["access_token"]
-    return token
 
 
 def survives_a_kill(service: Path) -> None:
@@ -227,9 +161,8 @@ def reads_vault(service: Path) -> None:
 
 
 def reads_aws(service: Path) -> None:
-    # The service's own tests hold it against moto, which speaks AWS's protocol.
-    said = run("uv", "run", "--no-sync", "pytest", "-q", "tests/unit/test_secrets_aws.py",
-               cwd=service)  # fmt: skip
+    # The platform's tests hold it against moto, which speaks AWS's protocol.
+    said = run(sys.executable, "-m", "tests.platform", service, "secrets/test_aws.py", cwd=ROOT)
     assert " passed" in said
     assert "skipped" not in said
 
@@ -316,7 +249,7 @@ def reports_items(service: Path) -> None:
 
 def reports_no_items(service: Path) -> None:
     said = run("uv", "run", "--no-sync", "order-service", "--help", cwd=service)
-    assert "report" not in said
+    assert "report-items" not in said
     assert "polars" not in (service / "uv.lock").read_text("utf-8")
 
 
@@ -477,8 +410,9 @@ ELSEWHERE: dict[str, Callable[..., None]] = {
     "dependency_bot=none": test_bots.test_a_release_without_conflict_is_proposed_once,
     "docs_site=yes": test_docs_site.test_every_operation_and_every_schema_has_its_place,
     "docs_site=no": test_render.test_what_is_left_out_leaves_no_trace,
+    **dict.fromkeys(test_parts.KEPT, test_parts.test_a_part_keeps_its_promise),
 }
-"""What no running service can show: the test that sees each of these promises kept."""
+"""What no service of this file can show: the test that sees each of these promises kept."""
 
 
 def test_every_answer_makes_a_promise() -> None:

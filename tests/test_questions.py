@@ -13,10 +13,21 @@ import pytest
 import yaml
 from copier.errors import UserMessageError
 
-from tests.answers import CONFIG, IMPOSSIBLE, LISTS, QUESTIONS, SWITCHES, choices
+from tests.answers import (
+    CONFIG,
+    IMPOSSIBLE,
+    LISTS,
+    QUESTIONS,
+    ROOT,
+    SWITCHES,
+    Answers,
+    answer_of,
+    choices,
+)
 from tests.conftest import Macros, Render
 
 ORDER = [
+    "preset",
     "project_name",
     "package_name",
     "description",
@@ -30,6 +41,7 @@ ORDER = [
     "cache",
     "jobs",
     "observability",
+    "parts",
     "secrets",
     "data_tools",
     "ci",
@@ -88,8 +100,22 @@ def test_each_question_has_a_default_and_fits_a_screen_line(question: str) -> No
     offered = details.get("choices", {})
     labels = offered if isinstance(offered, dict) else re.findall(r"(?m)^(\S.*): ", offered)
     assert all(len(label) <= 74 for label in labels)
-    if details["type"] != "bool":
+    if details["type"] != "bool" and not details.get("multiselect"):
         assert bool(labels) != bool(details.get("validator")), "Text needs a validator."
+
+
+@pytest.mark.parametrize("question", ORDER)
+def test_each_question_is_documented_as_the_terminal_shows_it(question: str) -> None:
+    page = (ROOT / "docs/options.md").read_text("utf-8")
+    section = page.partition(f"\n### `{question}`\n")[2].partition("\n### ")[0]
+    details = QUESTIONS[question]
+    offered = details.get("choices", {})
+    labels = offered if isinstance(offered, dict) else re.findall(r"(?m)^(\S.*): ", offered)
+
+    assert details["help"] in section
+    for label in labels:
+        value, _, meaning = label.partition(" - ")
+        assert f"- `{value}`: {meaning}" in section if meaning else f"- `{value}`" in section
 
 
 def test_defaults(render: Render) -> None:
@@ -109,6 +135,8 @@ def test_defaults(render: Render) -> None:
         "cache": "memory",
         "jobs": "none",
         "observability": ["metrics"],
+        "parts": ["rate_limits"],
+        "preset": "standard",
         "secrets": "platform",
         "data_tools": False,
         "ci": "github",
@@ -117,6 +145,74 @@ def test_defaults(render: Render) -> None:
         "docs_site": False,
         "codecov": False,
     }
+
+
+FEW = ["rate_limits"]
+"""The parts of the smaller presets."""
+
+
+def stored(service: Path) -> dict[str, object]:
+    """Read the answers that a service was made with."""
+    answers: dict[str, object] = yaml.safe_load(
+        (service / ".copier-answers.yml").read_text("utf-8")
+    )
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("preset", "answers"),
+    [
+        ("small", {"auth": "none", "cache": "memory", "observability": [], "parts": FEW}),
+        (
+            "standard",
+            {"auth": "jwt", "cache": "memory", "observability": ["metrics"], "parts": FEW},
+        ),
+        ("full", {"auth": "jwt", "cache": "redis", **{name: choices(name) for name in LISTS}}),
+        ("choose", {"auth": "jwt", "cache": "memory", "observability": ["metrics"], "parts": FEW}),
+    ],
+    ids=["small", "standard", "full", "choose"],
+)
+def test_preset_sets_defaults(render: Render, preset: str, answers: Answers) -> None:
+    chosen = stored(render({"preset": preset}))
+
+    assert chosen["preset"] == preset
+    assert {name: chosen[name] for name in answers} == answers
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ({"preset": "small", "jobs": "taskiq"}, "http_client rate_limits"),
+        (
+            {"preset": "full", "auth": "none"},
+            (
+                "conditional_writes dashboards http_client idempotency_keys processes"
+                " rate_limits read_cache"
+            ),
+        ),
+        (
+            {"preset": "full", "database": "none"},
+            "conditional_writes dashboards http_client processes rate_limits",
+        ),
+        (
+            {"preset": "full", "observability": []},
+            (
+                "api_keys audit_log conditional_writes http_client idempotency_keys processes"
+                " rate_limits read_cache"
+            ),
+        ),
+        ({"preset": "full", "parts": ["rate_limits"]}, "rate_limits"),
+        ({"preset": "small", "parts": "[processes]"}, "processes"),
+    ],
+    ids=repr,
+)
+def test_default_parts_are_possible_with_the_other_answers(
+    render: Render, given: Answers, parts: str
+) -> None:
+    chosen = stored(render(given))["parts"]
+
+    assert isinstance(chosen, list)
+    assert " ".join(sorted(chosen)) == parts
 
 
 def test_without_a_database_there_is_no_sign_in(render: Render) -> None:
@@ -142,7 +238,7 @@ def test_without_a_database_there_is_no_sign_in(render: Render) -> None:
         ({"project_name": None}, "Write one line of text."),
         ({"project_name": ["a"]}, "Write one line of text."),
         ({"description": "a" * 201}, "Use 200 characters at most."),
-        ({"description": ""}, "Say what the service does."),
+        ({"description": ""}, "Describe what the service does."),
         ({"description": "two\r\nlines"}, "Use no control characters."),
         ({"author_name": "a" * 81}, "Use 80 characters at most."),
         ({"author_name": ""}, "Name a person or a team."),
@@ -172,7 +268,7 @@ def test_without_a_database_there_is_no_sign_in(render: Render) -> None:
         ({"layout": "hexagonal"}, "Choose one of domain, layered."),
         ({"database": "mysql"}, "Choose one of postgresql, sqlite, none."),
         ({"auth": "basic"}, "Choose one of jwt, none."),
-        ({"datbase": "sqlite"}, "There is no such question; there are project_name, package_name"),
+        ({"datbase": "sqlite"}, "There is no such question; there are preset, project_name"),
         (
             {"auth": "jwt", "database": "none"},
             "jwt keeps users, so it needs a database; choose postgresql or sqlite, or auth none.",
@@ -192,6 +288,11 @@ def test_without_a_database_there_is_no_sign_in(render: Render) -> None:
         ({"observability": None}, "Write a list, such as [metrics, tracing], or [] for none."),
         ({"observability": ["apm"]}, "Choose any of metrics, tracing, sentry."),
         ({"observability": "[metrics, metrics]"}, "Name each answer once."),
+        ({"preset": "large"}, "Choose one of small, standard, full, choose."),
+        ({"parts": "cache"}, "Write a list, such as [rate_limits, conditional_writes], or []"),
+        ({"parts": ["cache"]}, "Choose any of rate_limits, conditional_writes, idempotency_keys"),
+        ({"parts": "[processes]"}, "sign-in is guarded against guessing, so it needs rate_limits"),
+        ({"preset": "small", "parts": "[api_keys]"}, "it belongs to users, so it needs auth jwt."),
         ({"data_tools": "maybe"}, "Answer yes or no."),
         ({"codecov": None}, "Answer yes or no."),
         (
@@ -210,7 +311,8 @@ def test_refused_with_one_sentence_and_nothing_written(
 ) -> None:
     assert reason in refusal(template, tmp_path / "service", answers)
     for question in answers:
-        if QUESTIONS.get(question, {}).get("validator"):
+        details = QUESTIONS.get(question, {})
+        if details.get("validator") and not details.get("multiselect"):
             shown = f"Validation error for question '{question}': {reason}"
             assert len(shown) <= 80, "The prompt would cut it off."
 
@@ -220,13 +322,14 @@ def test_every_impossible_pair_is_refused(
     template: Path, tmp_path: Path, pair: tuple[str, str, str, str]
 ) -> None:
     one, value, other, other_value = pair
-    reason = refusal(template, tmp_path / "service", {one: value, other: other_value})
+    answers = {**answer_of(one, value), **answer_of(other, other_value)}
+    reason = refusal(template, tmp_path / "service", answers)
 
     assert re.search(rf"{one}: .* need", reason)
 
 
 @pytest.mark.parametrize(
-    ("given", "stored"),
+    ("given", "chosen"),
     [
         ("[]", []),
         ([], []),
@@ -235,11 +338,12 @@ def test_every_impossible_pair_is_refused(
     ],
     ids=repr,
 )
-def test_a_list_can_be_given_in_any_form(render: Render, given: object, stored: list[str]) -> None:
-    service = render({"observability": given})
+def test_a_list_can_be_given_in_any_form(render: Render, given: object, chosen: list[str]) -> None:
+    answers = yaml.safe_load(
+        (render({"observability": given}) / ".copier-answers.yml").read_text("utf-8")
+    )
 
-    answers = yaml.safe_load((service / ".copier-answers.yml").read_text("utf-8"))
-    assert sorted(answers["observability"]) == stored
+    assert sorted(answers["observability"]) == chosen
 
 
 def test_jobs_bring_their_broker(render: Render) -> None:

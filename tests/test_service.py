@@ -1,14 +1,25 @@
-"""Every variant runs its own whole gate: linters, types, contracts, tests."""
+"""Every variant passes its gate, and the platform tests of the code the template owns."""
 
+import os
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.answers import ALL_OFF, ALL_ON, RUN, Answers, answers_of, choices, variant_name
+from tests.answers import (
+    ALL_OFF,
+    ALL_ON,
+    LISTS,
+    RUN,
+    Answers,
+    answers_of,
+    choices,
+    variant_name,
+)
 from tests.commands import run
 from tests.conftest import Macros, Render
+from tests.platform import runner
 from tests.pythons import interpreter, newest
 from tests.test_questions import HOSTILE_NAMES
 
@@ -29,19 +40,75 @@ VARIANTS: dict[str, Answers] = {
     "newest": {**ALL_ON, "python_version": choices("python_version")[-1]},
 }
 
+
+def covering(variants: dict[str, Answers]) -> set[str]:
+    """Choose few variants in which what can be in core/ occurs with each layout and database."""
+
+    def pairs(answers: Answers) -> set[tuple[str, str]]:
+        has = {value for name in LISTS for value in answers[name]}
+        has |= {answers[name] for name in ("auth", "cache", "jobs", "secrets")}
+        places = [f"{name}={answers[name]}" for name in ("layout", "database")]
+        return {(value, place) for place in places for value in has - IN_NO_FILE}
+
+    missing = set().union(*map(pairs, variants.values()))
+    chosen: set[str] = set()
+    while missing:
+        best = max(variants, key=lambda name: len(missing & pairs(variants[name])))
+        chosen.add(best)
+        missing -= pairs(variants[best])
+    return chosen
+
+
+IN_NO_FILE = {"none", "memory", "platform"}
+"""The answers that leave something out of core/."""
+
+PROVEN = set(VARIANTS) if os.environ.get("PLATFORM_TESTS") == "everywhere" else covering(VARIANTS)
+"""The variants that the platform tests run in: all of them with PLATFORM_TESTS=everywhere."""
+
 pytestmark = pytest.mark.slow
 
 
 def run_gate(service: Path, python: Path) -> None:
     """Lock, install and check a service with one Python."""
-    environment = {"UV_PYTHON": str(python), "UV_PYTHON_DOWNLOADS": "never"}
-    # What failed is near the beginning of what it prints, because CI may cut off the rest.
+    environment = {
+        "UV_PYTHON": str(python),
+        "UV_PYTHON_DOWNLOADS": "never",
+        # Many processes start from this environment: they read compiled modules.
+        "UV_COMPILE_BYTECODE": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    # The failure is near the beginning of the output, because CI may cut off the rest.
     environment["PYTEST_ADDOPTS"] = "--quiet --tb=short --show-capture=no"
-    # The stubs of the libraries are read once for all services of a worker.
+    # All services of a worker share mypy's cache of the libraries.
     environment["MYPY_CACHE_DIR"] = str(service.parent.parent / "mypy")
     run("uv", "lock", cwd=service, environment=environment)
     run("uv", "sync", "--locked", cwd=service, environment=environment)
     run("uv", "run", "--no-sync", "poe", "check", cwd=service, environment=environment)
+
+
+def run_platform_tests(service: Path, python: Path) -> None:
+    """Run the platform tests against an installed service."""
+    environment = dict(
+        os.environ,
+        UV_PYTHON=str(python),
+        UV_PYTHON_DOWNLOADS="never",
+        PYTHONDONTWRITEBYTECODE="",
+    )
+    arguments = ["--quiet", "--tb=short", "--show-capture=no"]
+    assert runner.run(service, arguments, environment) == 0, "Their report is above."
+
+
+def check_types_of_platform_tests(service: Path, folder: Path) -> None:
+    """Check the types of the platform tests in a service with nearly all parts installed."""
+    root = runner.lay(service, folder)
+    run(
+        service / ".venv/bin/mypy", "--config-file", service / "pyproject.toml",
+        # No service has all parts.
+        "--disable-error-code", "import-not-found", "--no-warn-unused-ignores",
+        "-p", "tests.platform",
+        cwd=root,
+        environment={"MYPYPATH": str(service / "src")},
+    )  # fmt: skip
 
 
 def check_without_running(service: Path, version: str) -> None:
@@ -61,16 +128,21 @@ def check_without_running(service: Path, version: str) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("answers", VARIANTS.values(), ids=VARIANTS.keys())
-def test_its_own_gate_passes(
-    project: Render, answers: Answers, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", VARIANTS, ids=list(VARIANTS))
+def test_variant_passes_its_gate(
+    project: Render, name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    answers = VARIANTS[name]
     service = project(answers)
     version = answers.get("python_version", "3.11")
     python = interpreter(version)
 
     if python is not None:
         run_gate(service, python)
+        if name in PROVEN:
+            run_platform_tests(service, python)
+        if answers is VARIANTS["newest"]:
+            check_types_of_platform_tests(service, tmp_path / "platform")
     else:
         with capsys.disabled():
             print(
@@ -80,11 +152,13 @@ def test_its_own_gate_passes(
         check_without_running(service, version)
 
 
-def test_the_defaults_pass_on_the_newest_python(project: Render) -> None:
+def test_default_service_passes_on_newest_python(project: Render) -> None:
     python = interpreter(newest())
     assert python is not None
 
-    run_gate(project({}), python)
+    service = project({})
+    run_gate(service, python)
+    run_platform_tests(service, python)
 
 
 INSTALLED = """
@@ -102,7 +176,7 @@ for distribution in distributions():
             names.add(file.parts[0].split(".")[0])
 print("\\n".join(name.lower().replace("-", "_") for name in names))
 """
-"""Prints every name that an installed distribution takes: its own, its modules', its commands'."""
+"""Prints every name that an installed distribution takes: its own, its modules' and commands'."""
 
 
 TOOLS_OF_OTHERS: Answers = {
@@ -112,7 +186,7 @@ TOOLS_OF_OTHERS: Answers = {
     "ci": "gitlab",
     "dependency_bot": "none",
 }
-"""What brings libraries where everything else brings others."""
+"""Answers that install libraries, where the defaults install others."""
 
 
 @pytest.mark.parametrize(
@@ -120,7 +194,7 @@ TOOLS_OF_OTHERS: Answers = {
     [ALL_ON, TOOLS_OF_OTHERS, {"database": "sqlite"}],
     ids=["all-on", "others", "sqlite"],
 )
-def test_no_package_can_have_the_name_of_a_library(
+def test_package_cannot_have_the_name_of_a_library(
     project: Render, macros: Macros, answers: Answers
 ) -> None:
     service = project(answers)

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Lists what an image holds, as CycloneDX, and looks for what is known to be vulnerable in it:
+# List the contents of an image as CycloneDX, and scan it for known vulnerabilities:
 # sh deploy/scan-image.sh IMAGE sbom.cdx.json
-# It fails for what is serious and has been repaired. An exception is a line in .trivyignore.
+# It fails for serious ones that have a fix. To make an exception, add a line to .trivyignore.
 set -eu
 
-# SCANNER takes it from elsewhere, such as a registry of your own.
+# SCANNER names the scanner's image, such as one in your own registry.
 scanner=${SCANNER:-aquasec/trivy:0.74.0@sha256:62b1e65e8869bc4b4c6aa4fa2b21595256c7c2f6018a9d9ad61caf87187c1969}
 
 run_scanner() {
@@ -12,7 +12,7 @@ run_scanner() {
         --entrypoint sh "$scanner" -c "$1"
 }
 
-# The image is handed over as a file: so the scanner gets no hold of the engine.
+# Pass the image as a file: so the scanner gets no access to the engine.
 docker save "$1" | run_scanner '
     cat >/tmp/image.tar
     trivy --quiet image --input /tmp/image.tar --format cyclonedx' >"$2"

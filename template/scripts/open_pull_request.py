@@ -2,8 +2,8 @@
 
     python scripts/open_pull_request.py FOLDER
 
-It needs `gh` and its GH_TOKEN. A draft says that somebody has to look first: there were
-conflicts, or the checks fail.
+It needs `gh` and its GH_TOKEN. A draft needs a decision: there were conflicts, or the
+checks fail.
 """
 
 import json
@@ -19,7 +19,7 @@ workflows, and store it as the secret TEMPLATE_UPDATE_TOKEN.
 
 
 def main() -> None:
-    """Propose, unless this release has been proposed before."""
+    """Open a pull request, unless this release has one already."""
     folder = Path(sys.argv[1]).resolve()
     if not (folder / "proposal.json").exists():
         print("There is nothing to propose.")
@@ -28,7 +28,7 @@ def main() -> None:
     name, branch = proposal["branch"], f"refs/heads/{proposal['branch']}"
 
     subprocess.run(["gh", "auth", "setup-git"], check=True)
-    # Whoever settles conflicts does so in this branch: it is never pushed again.
+    # A user resolves conflicts in this branch: never push to it again.
     search = ["git", "ls-remote", "--exit-code", "origin", branch]
     if subprocess.run(search, check=False).returncode == 0:
         print(f"{name} is there already.")

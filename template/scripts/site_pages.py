@@ -1,10 +1,10 @@
-"""Make the pages of the site that are written elsewhere.
+"""Generate the pages of the site that are not files in the documentation folder.
 
     python scripts/site_pages.py COMMAND FOLDER
 
-COMMAND is the service's own: its `openapi` prints the document that the API's reference
-is made of. README.md and its like become pages too. They are made for each build, and
-not committed.
+COMMAND is the service's command: its `openapi` prints the document from which the API
+reference is generated. README.md, CONTRIBUTING.md and CHANGELOG.md become pages too. The
+pages are generated for each build and not committed.
 """
 
 import json
@@ -31,7 +31,7 @@ LIMITS = {
 }
 
 COPIED = {
-    "README.md": "index.md",
+    "README.md": "start.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
 }
@@ -41,12 +41,12 @@ SAMPLES = {"string": "…", "integer": 1, "number": 1.5, "boolean": True, "null"
 
 
 def cell(text: str) -> str:
-    """Fit a text into a cell of a table."""
+    """Escape a text for a table cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def table(head: list[str], rows: list[list[str]]) -> Iterator[str]:
-    """Draw a table, if it has rows."""
+    """Format a table, if it has rows."""
     if rows:
         yield f"| {' | '.join(head)} |"
         yield f"|{' --- |' * len(head)}"
@@ -55,12 +55,12 @@ def table(head: list[str], rows: list[list[str]]) -> Iterator[str]:
 
 
 def reference_name(schema: Json) -> str:
-    """Name the schema that a reference points to."""
+    """Return the name of the schema that a reference points to."""
     return str(schema["$ref"]).rpartition("/")[2]
 
 
 def kind(schema: Json) -> str:
-    """Say in words, and with links, what a schema takes."""
+    """Describe the type of a schema, with links."""
     if "$ref" in schema:
         name = reference_name(schema)
         return f"[{name}](#schema-{name})"
@@ -78,7 +78,7 @@ def kind(schema: Json) -> str:
 
 
 def limits(schema: Json) -> str:
-    """Say which values a schema takes."""
+    """Describe which values a schema accepts."""
     words = [kind(schema)]
     for choice in [schema, *schema.get("anyOf", [])]:
         for name, phrase in LIMITS.items():
@@ -89,20 +89,20 @@ def limits(schema: Json) -> str:
 
 
 def alternatives(schema: Json) -> list[Json]:
-    """List the schemas of which a value takes one, if a schema says so."""
+    """List the alternatives of a schema, if it has any."""
     words = ("anyOf", "oneOf", "allOf")
     return [choice for word in words for choice in schema.get(word, [])]
 
 
 def given(schema: Json) -> list[object]:
-    """List the values that a schema itself names, the likeliest first."""
+    """List the values that a schema names: examples first."""
     named = [*schema.get("examples", []), *schema.get("enum", [])]
     names = ("example", "default", "const")
     return named + [schema[name] for name in names if name in schema]
 
 
 def sample(schema: Json, schemas: Json) -> object:
-    """Make up a value that a schema takes."""
+    """Generate a valid value for a schema."""
     if "$ref" in schema:
         return sample(schemas[reference_name(schema)], schemas)
     values = given(schema)
@@ -121,7 +121,7 @@ def sample(schema: Json, schemas: Json) -> object:
 
 
 def call(method: str, path: str, operation: Json, document: Json) -> Iterator[str]:
-    """Show how an operation is called with curl."""
+    """Format a curl command that calls an operation."""
     lines = [f"curl -X {method.upper()} '{BASE}{path}'"]
     schemes = document["components"].get("securitySchemes", {})
     used = [name for choice in operation.get("security", []) for name in choice]
@@ -167,13 +167,13 @@ def described(method: str, path: str, operation: Json, document: Json) -> Iterat
         [
             [
                 status,
-                answer["description"],
+                response["description"],
                 ", ".join(
                     kind(content.get("schema", {}))
-                    for content in answer.get("content", {}).values()
+                    for content in response.get("content", {}).values()
                 ),
             ]
-            for status, answer in operation["responses"].items()
+            for status, response in operation["responses"].items()
         ],
     )
 
@@ -216,7 +216,7 @@ def page(document: Json) -> Iterator[str]:
 
 
 def on_the_site(link: re.Match[str]) -> str:
-    """Lead a link of the repository to the same page; what is no page loses its link."""
+    """Point a link to the same page on the site; without such a page, keep the text only."""
     words, target = link.groups()
     name, mark, anchor = target.partition("#")
     if not name or ":" in name:
@@ -229,7 +229,7 @@ def on_the_site(link: re.Match[str]) -> str:
 
 
 def copy_pages(folder: Path) -> None:
-    """Copy files of the repository; their links lead to the same places as before."""
+    """Copy files of the repository and adapt their links."""
     for name, page_name in COPIED.items():
         text = Path(name).read_text("utf-8")
         text = re.sub(r"\[([^]]*)\]\(([^)\s]+)\)", on_the_site, text)
@@ -237,7 +237,7 @@ def copy_pages(folder: Path) -> None:
 
 
 def main() -> None:
-    """Write the pages, and the document for whoever wants it."""
+    """Write the pages and the OpenAPI document."""
     command, folder = sys.argv[1], Path(sys.argv[2])
     printed = subprocess.run([command, "openapi"], stdout=subprocess.PIPE, check=True)
     text = "\n".join(page(json.loads(printed.stdout)))

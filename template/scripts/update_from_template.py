@@ -2,10 +2,11 @@
 
     uv run --only-group template scripts/update_from_template.py FOLDER
 
-The copy is a worktree in FOLDER, so that nothing of what is checked out here changes.
-There the release is merged and committed, the lock is refreshed and the checks run. What
-came out is in FOLDER/proposal.json, which another script proposes: this one runs what the
-template brings, so it must never be given a token.
+The copy is a worktree in FOLDER, so that the checkout here stays unchanged. There the
+release's extensions/update.py merges it, because `copier update` would drop the edits in a
+file that the release moved or removed. The result is committed, the lock is refreshed and
+the checks run. Another script proposes what FOLDER/proposal.json describes:
+this one runs code of the template, so it must never get a token.
 """
 
 import json
@@ -21,19 +22,29 @@ OURS, THEIRS = "this service", "the template"
 BEGIN, END = "<" * 7, ">" * 7
 
 MARKER = f"^({BEGIN} (before updating|{OURS})|{END} (after updating|{THEIRS}))"
-"""A line that begins or ends a conflict: Copier's, or one of those that are made here."""
+"""A conflict marker: Copier's, or one of this script's."""
 
 CONFLICT = f"(?ms)^{BEGIN} {OURS}$.*?^{END} {THEIRS}$"
-"""One place that both have changed, with the lines of either."""
+"""One conflict, with the lines of both sides."""
 
 COPIER = [sys.executable, "-m", "copier"]
 
+TO_SETTLE = 3
+"""The exit status of extensions/update.py when a user has to make a decision."""
+
+SHORT_ADDRESSES = {
+    "gh:": "https://github.com/",
+    "gl:": "https://gitlab.com/",
+    "git+": "",
+}
+"""A prefix of addresses that Copier accepts and git does not."""
+
 LONGEST_BODY = 60_000
-"""No platform takes more than about 65,000 characters."""
+"""The limit of GitHub and GitLab is about 65,000 characters."""
 
 
 def git(*arguments: str | Path, cwd: Path, accepted: range = range(1)) -> bytes:
-    """Run a git command that has to end with an accepted status; return what it printed."""
+    """Run a git command that must exit with an accepted status; return its output."""
     command = ["git", *arguments]
     finished = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, check=False)
     if finished.returncode not in accepted:
@@ -42,14 +53,14 @@ def git(*arguments: str | Path, cwd: Path, accepted: range = range(1)) -> bytes:
 
 
 def git_lines(*arguments: str, cwd: Path) -> list[str]:
-    """Run a git command whose output is a list, its entries ended by NUL."""
+    """Run a git command whose output is a list of NUL-terminated entries."""
     return git(*arguments, cwd=cwd).decode().split("\0")[:-1]
 
 
 def failure_of(*command: str, cwd: Path) -> str:
-    """Run a command as if nothing of this script's environment were there.
+    """Run a command without this script's environment.
 
-    Returns what it printed if it fails, and nothing if it succeeds.
+    Return its output if it fails, and nothing if it succeeds.
     """
     hidden = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}
     finished = subprocess.run(
@@ -66,28 +77,61 @@ def failure_of(*command: str, cwd: Path) -> str:
     return finished.stdout or "It printed nothing." if finished.returncode != 0 else ""
 
 
-def newer_release_exists() -> bool:
-    """Ask the template whether there is a release that this service does not have."""
+def newer_release() -> str | None:
+    """Return the version of the newest release, unless this service has it."""
     command = [*COPIER, "check-update", "--output-format", "json"]
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if not finished.stdout.startswith("{"):
         sys.exit("The template in .copier-answers.yml cannot be reached.")
-    return bool(json.loads(finished.stdout)["update_available"])
+    found = json.loads(finished.stdout)
+    return str(found["latest_version"]) if found["update_available"] else None
 
 
-def release_of(work: Path) -> str:
-    """Read which release of the template a service has."""
+def answer(work: Path, name: str) -> str:
+    """Read _commit or _src_path from a service's answers file."""
     answers = (work / ".copier-answers.yml").read_text("utf-8")
-    found = re.search(r"^_commit: ['\"]?([^\s'\"]+)['\"]?$", answers, re.MULTILINE)
+    found = re.search(rf"^{name}: ['\"]?([^\s'\"]+)['\"]?$", answers, re.MULTILINE)
     if found is None:
-        sys.exit("There is no _commit in .copier-answers.yml.")
+        sys.exit(f"There is no {name} in .copier-answers.yml.")
     return found[1]
 
 
-def settle_conflicts(work: Path) -> dict[str, str]:
-    """Keep this service's lines wherever both changed the same ones, and say which.
+def release_of(work: Path) -> str:
+    """Return the release of the template that a service has."""
+    return answer(work, "_commit")
 
-    Every other change of the template to those files stays. No marker is left behind.
+
+def fetch_command(version: str, folder: Path, work: Path) -> Path:
+    """Fetch extensions/update.py of a release."""
+    source = answer(work, "_src_path")
+    for short, long in SHORT_ADDRESSES.items():
+        if source.startswith(short):
+            source = long + source.removeprefix(short)
+    template = folder / "template.git"
+    git("clone", "--quiet", "--bare", source, template, cwd=work)
+    tags = git("tag", "--list", f"v{version}", version, cwd=template).decode().split()
+    command = folder / "update.py"
+    shown = f"{tags[0] if tags else 'HEAD'}:extensions/update.py"
+    command.write_bytes(git("show", shown, cwd=template))
+    return command
+
+
+def merge_release(version: str, folder: Path, work: Path) -> tuple[str, bool]:
+    """Merge a release; return the report, and whether a user has to make a decision."""
+    options = ["--defaults", "--skip-answered", "--conflict", "inline", "--quiet"]
+    command = [sys.executable, str(fetch_command(version, folder, work)), *options]
+    finished = subprocess.run(
+        command, cwd=work, stdout=subprocess.PIPE, encoding="utf-8", check=False
+    )
+    if finished.returncode not in (0, TO_SETTLE):
+        sys.exit("The release cannot be merged; the reason is above.")
+    return finished.stdout.strip(), finished.returncode == TO_SETTLE
+
+
+def settle_conflicts(work: Path) -> dict[str, str]:
+    """Resolve conflicts with this service's lines, and return their files.
+
+    Other changes of the template to those files stay. No conflict marker is left.
     """
     stages: dict[str, dict[str, bytes]] = {}
     for entry in git_lines("ls-files", "--unmerged", "-z", cwd=work):
@@ -97,8 +141,11 @@ def settle_conflicts(work: Path) -> dict[str, str]:
 
     conflicts = {}
     for name, versions in stages.items():
+        if "3" not in versions:
+            conflicts[name] = "The release removed it; this service had edited it."
+            continue
         with tempfile.TemporaryDirectory() as folder:
-            # The order git wants: ours, what both began with if they did, theirs.
+            # The order git requires: ours, the common base if there is one, theirs.
             files = [Path(folder, stage) for stage in ("2", "1", "3")]
             for file in files:
                 file.write_bytes(versions.get(file.name, b""))
@@ -112,7 +159,7 @@ def settle_conflicts(work: Path) -> dict[str, str]:
 
 
 def settle_rejects(work: Path) -> dict[str, str]:
-    """Delete the files that hold what found no place, and say what was in them."""
+    """Delete the files of rejected changes, and return their content."""
     rejected = {}
     for name in git_lines("ls-files", "--others", "-z", "--", "*.rej", cwd=work):
         text = (work / name).read_text("utf-8", errors="replace")
@@ -122,15 +169,15 @@ def settle_rejects(work: Path) -> dict[str, str]:
 
 
 def changed(work: Path, kinds: str) -> list[str]:
-    """Name the files that the next commit changes, as git's --diff-filter sorts them."""
+    """Return the files that the next commit changes, filtered as git's --diff-filter."""
     return git_lines("diff", "--cached", "--name-only", "-z", kinds, cwd=work)
 
 
 def refuse_what_is_unsettled(work: Path) -> None:
-    """Stop rather than commit a conflict marker or a rejected change."""
+    """Exit instead of committing a conflict marker or a rejected change."""
     names = changed(work, "--diff-filter=d")
     search = ["grep", "--cached", "-z", "--name-only", "--extended-regexp", MARKER]
-    # Its status is 1 where nothing is found.
+    # Its exit status is 1 without a match.
     found = git(*search, "--", *names, cwd=work, accepted=range(2)) if names else b""
     unsettled = [*found.decode().split("\0")[:-1]]
     unsettled += [name for name in names if name.endswith(".rej")]
@@ -139,7 +186,7 @@ def refuse_what_is_unsettled(work: Path) -> None:
 
 
 def refresh_lock(work: Path) -> str:
-    """Bring the lock in step with pyproject.toml; return what went wrong, if anything."""
+    """Update the lock to match pyproject.toml; return the error, if any."""
     failure = failure_of("uv", "lock", cwd=work)
     if failure:
         git("checkout", "--quiet", "--", "uv.lock", cwd=work)
@@ -149,80 +196,75 @@ def refresh_lock(work: Path) -> str:
 
 
 def check(work: Path) -> str:
-    """Install what the lock says and run the checks; return their output if they fail."""
+    """Install the locked dependencies and run the checks; return any failure."""
     return failure_of("uv", "sync", "--locked", cwd=work) or failure_of(
         "uv", "run", "--no-sync", "poe", "check", cwd=work
     )
 
 
 def verbatim(text: str) -> str:
-    """Indent a text, so that nothing in it is taken for Markdown."""
+    """Indent a text, so that Markdown shows it unchanged."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 def described(
-    releases: str, conflicts: dict[str, str], deleted: list[str], failure: str
+    releases: str, conflicts: dict[str, str], report: str, failure: str
 ) -> str:
-    """Write what whoever reviews the change has to know."""
-    parts = [f"Takes this service from {releases} of the template."]
+    """Write the description for the reviewer."""
+    parts = [f"Updates this service from {releases} of the template."]
     if failure:
-        parts.append("**The checks fail.** The end of what they printed:")
+        parts.append("**The checks fail.** The end of their output:")
         parts.append(verbatim("\n".join(failure.splitlines()[-60:])))
     else:
-        parts.append("The checks pass: `uv run poe check` ran on this very commit.")
+        parts.append("The checks pass: `uv run poe check` ran on this commit.")
     if conflicts:
         parts.append("## Conflicts")
         parts.append(
-            "Both sides have changed these places. The lines of this service were "
-            "kept; those of the template are missing until somebody takes them over "
-            "in this branch."
+            "The service and the release changed the same lines. This branch has the "
+            "service's version of them; add what you need of the template's."
         )
         for name, places in conflicts.items():
             parts += [f"### `{name}`", verbatim(places)]
-    if deleted:
-        parts.append("## Deleted files")
-        parts.append("Whatever this service had changed in them is gone with them.")
-        parts.append("\n".join(f"- `{name}`" for name in deleted))
+    parts += ["## Report", verbatim(report)]
     body = "\n\n".join(parts)
     if len(body) > LONGEST_BODY:
-        body = f"{body[:LONGEST_BODY]}\n\nThe rest is too long to be shown here."
+        body = f"{body[:LONGEST_BODY]}\n\nThe rest is omitted: it is too long."
     return f"{body}\n"
 
 
 def main() -> None:
-    """Merge, commit, check, and write down what came out."""
+    """Merge, commit, run the checks, and write the proposal."""
     root, folder = Path.cwd(), Path(sys.argv[1]).resolve()
     folder.mkdir(parents=True)
-    if not newer_release_exists():
+    version = newer_release()
+    if version is None:
         print(f"{release_of(root)} is the template's newest release.")
         return
 
     work = folder / "work"
     git("worktree", "add", "--quiet", "--detach", work, "HEAD", cwd=root)
     old = release_of(work)
-    update = [*COPIER, "update", "--defaults", "--skip-answered"]
-    subprocess.run([*update, "--conflict", "inline", "--quiet"], cwd=work, check=True)
+    report, to_settle = merge_release(version, folder, work)
     new = release_of(work)
 
     conflicts = settle_conflicts(work) | settle_rejects(work)
     git("add", "--all", cwd=work)
     failure = refresh_lock(work)
     refuse_what_is_unsettled(work)
-    deleted = changed(work, "--diff-filter=D")
     title = f"build: take over {new} of the template"
-    # No hook may stop it: a change that fails the checks is proposed, too, as a draft.
+    # Skip the hooks: a change that fails the checks is proposed, too, as a draft.
     git("commit", "--quiet", "--no-verify", "--message", title, cwd=work)
     failure = failure or check(work)
 
-    # For whoever proposes it from another clone.
+    # For the job that proposes it from another clone.
     bundle = folder / "update.bundle"
     git("bundle", "create", "--quiet", bundle, "HEAD^..HEAD", cwd=work)
     proposal = {
         "branch": f"template-update/{new}",
         "commit": git("rev-parse", "HEAD", cwd=work).decode().strip(),
         "title": title,
-        "body": described(f"{old} to {new}", conflicts, deleted, failure),
-        "draft": bool(conflicts or failure),
+        "body": described(f"{old} to {new}", conflicts, report, failure),
+        "draft": bool(conflicts or failure or to_settle),
     }
     (folder / "proposal.json").write_text(json.dumps(proposal, indent=2), "utf-8")
     print(proposal["body"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.answers import Answers
+from tests.answers import Answers, choices
 from tests.delivery.project import Client, Project
 from tests.receivers import wait_for
 
@@ -35,6 +35,7 @@ def whole(make_project: MakeProject, stand_ins: Callable[[Project], set[str]]) -
         "jobs": "taskiq",
         "proxy": "nginx",
         "observability": ["metrics", "tracing"],
+        "parts": choices("parts"),
     }
     return started(make_project("whole", answers), stand_ins)
 
@@ -353,7 +354,7 @@ def test_a_file_is_a_database_too(small: Project) -> None:
 def test_a_change_of_the_code_is_seen_at_once(small: Project) -> None:
     small.files = ["compose.yaml", "compose.development.yaml"]
     small.up()
-    health = next(small.folder.glob("src/*/core/health.py"))
+    health = next(small.folder.glob("src/*/core/http/health.py"))
     text = health.read_text("utf-8")
 
     with small.client() as client:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.answers import Answers
+from tests.answers import Answers, choices
 from tests.delivery.engine import BASE, provide_image
 from tests.delivery.project import Client, Project
 from tests.receivers import wait_for
@@ -27,7 +27,12 @@ VARIANTS: dict[str, Answers] = {
         "license": "MIT",
         "description": 'It costs $5, "now" \\ later',
     },
-    "full": {"cache": "redis", "jobs": "celery", "observability": ["metrics", "tracing", "sentry"]},
+    "full": {
+        "cache": "redis",
+        "jobs": "celery",
+        "observability": choices("observability"),
+        "parts": choices("parts"),
+    },
 }
 
 OPTIONS = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp"]
@@ -122,6 +127,9 @@ def test_nothing_is_in_it_that_does_not_belong_there(project: Project) -> None:
     assert not [name for name in names if re.search(r"(^|/)(\.git|\.env|uv\.lock)$", name)]
     assert not [name for name in names if re.search(r"bin/(uv|curl|gcc|git)$", name)]
     assert not [name for name in names if name.startswith(("root/.cache/", "build/", "tests/"))]
+    # Nor is the package that only development needs.
+    assert [name for name in names if name.endswith("/order_service/main.py")]
+    assert not [name for name in names if "order_service_dev" in name]
     # Its own code is root's, and nobody else may change it.
     assert own
     assert not [one.name for one in own if one.uid or (not one.issym() and one.mode & 0o022)]
@@ -150,7 +158,6 @@ def test_it_adds_little_to_its_base(project: Project) -> None:
 
     megabytes = (project.inspect()["Size"] - base["Size"]) / 1e6
 
-    # docs/image.md says what it consists of.
     assert megabytes < (110 if "bare" in project.name else 175), megabytes
 
 

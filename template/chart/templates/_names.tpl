@@ -1,4 +1,4 @@
-{{/* The name of everything, short enough for every ending that is put to it. */}}
+{{/* The name of all objects, short enough for every suffix. */}}
 {{- define "service.name" -}}
 {{- if contains .Chart.Name .Release.Name -}}
 {{- .Release.Name | trunc 40 | trimSuffix "-" -}}
@@ -7,7 +7,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What tells this release's objects from those of others. It never changes. */}}
+{{/* The labels that select this release's objects. They are immutable. */}}
 {{- define "service.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -20,7 +20,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* A digest is the surest name of an image, so it goes before a tag. */}}
+{{/* A digest is immutable, so it takes precedence over a tag. */}}
 {{- define "service.image" -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}

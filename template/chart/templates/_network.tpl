@@ -1,9 +1,9 @@
 {{/*
-Who may reach the pods, and whom they may reach. It takes a map:
+The ingress and egress rules of the pods. It takes a map:
 
   root      the chart's own scope
   selector  the labels of the pods
-  job       whether nobody has to reach them
+  job       whether the pods accept no connections
 */}}
 {{- define "service.network" -}}
 {{- $root := .root -}}

@@ -3,10 +3,10 @@ The template of a pod. It takes a map:
 
   root       the chart's own scope
   component  what the pod is, for its labels
-  command    what it runs, after the service's name
-  resources  what it may use
-  web        whether it answers requests, and so is asked whether it can
-  job        whether it runs before anything else is there
+  command    the service's command to run
+  resources  its resource requests and limits
+  web        whether it serves requests, and so has probes
+  job        whether it runs before the other objects exist
 */}}
 {{- define "service.pod" -}}
 {{- $root := .root -}}
@@ -14,7 +14,7 @@ The template of a pod. It takes a map:
 {{- $web := .web | default false -}}
 metadata:
   annotations:
-    {{- /* Pods read their settings once, so other settings need other pods. */}}
+    {{- /* Pods read their settings once, so a change must restart them. */}}
     checksum/settings: {{ include "service.settings" $root | sha256sum }}
     {{- with $values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
@@ -25,12 +25,12 @@ metadata:
 spec:
   serviceAccountName: {{ include "service.name" $root }}{{ if .job }}-{{ .component }}{{ end }}
   automountServiceAccountToken: false
-  {{- /* Or each Service of the namespace would set variables that look like settings. */}}
+  {{- /* Otherwise each Service of the namespace would set variables that look like settings. */}}
   enableServiceLinks: false
   {{- if .job }}
   restartPolicy: Never
   {{- end }}
-  {{- /* Its parts follow each other: wait, finish what runs, close what is open. */}}
+  {{- /* The sum of: wait, finish running requests, close connections. */}}
   terminationGracePeriodSeconds: {{ add ($web | ternary $values.preStopSeconds 0) $values.shutdownSeconds 10 }}
   {{- with $values.image.pullSecrets }}
   imagePullSecrets:
@@ -64,7 +64,7 @@ spec:
         matchLabels:
           {{- include "service.selector" $root | nindent 10 }}
           app.kubernetes.io/component: {{ $component }}
-      {{- /* Pods of the release before it do not count: they are about to go. */}}
+      {{- /* Pods of the previous release do not count: they are about to terminate. */}}
       matchLabelKeys:
         - pod-template-hash
     {{- end }}
@@ -80,7 +80,7 @@ spec:
         - name: SECRETS_DIR
           value: {{ $values.secrets.mountPath }}
         {{- if .job }}
-        {{- /* The ConfigMap is not there yet when the first release is installed. */}}
+        {{- /* The ConfigMap does not exist yet when the first release is installed. */}}
         {{- range $name, $value := include "service.settings" $root | fromYaml }}
         - name: {{ $name }}
           value: {{ $value | quote }}
@@ -101,7 +101,7 @@ spec:
       {{- if $web }}
       lifecycle:
         preStop:
-          {{- /* Until nobody sends requests any more, they are still answered. */}}
+          {{- /* Keep serving until the pod receives no new requests. */}}
           sleep:
             seconds: {{ $values.preStopSeconds }}
       startupProbe:
@@ -123,7 +123,7 @@ spec:
           path: /health/ready
           port: http
         periodSeconds: 5
-        {{- /* Its checks have a limit of their own, which has to come first. */}}
+        {{- /* Longer than the timeout of the checks themselves. */}}
         timeoutSeconds: {{ add 1 (ceil ($values.settings.HEALTH_CHECK_SECONDS | default 2)) }}
         failureThreshold: 2
       {{- end }}

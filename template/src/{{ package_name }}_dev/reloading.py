@@ -1,8 +1,8 @@
-"""Commands of this service that run beside `dev`, and begin anew when its code changes.
+"""Commands of this service that run besides `dev`, and restart when its code changes.
 
-A supervisor, this file run as a script, starts them. It ends them once `dev`'s end of a
-pipe is closed, which the kernel does for killed processes, too. Should the supervisor
-itself be killed, Linux ends the commands.
+A supervisor, this file run as a script, starts them. It stops them once `dev`'s end of a
+pipe is closed, which the kernel does for killed processes, too. If the supervisor itself
+is killed, Linux stops the commands.
 """
 
 import ctypes
@@ -21,14 +21,15 @@ _STOP_SECONDS = 3.0
 
 @contextmanager
 def reloading(*verbs: str) -> Iterator[None]:
-    """Run commands of this service until the end, each in a process of its own."""
-    folder = Path(__file__).resolve().parents[1]
+    """Run commands of this service, each in its own process, until the block ends."""
+    here = Path(__file__).resolve().parent
+    folder = here.with_name(here.name.removesuffix("_dev"))
     # -I keeps this folder off sys.path: its modules would hide those of the standard library.
     command = [sys.executable, "-I", "-S", __file__, str(folder)]
     supervisor = subprocess.Popen(  # noqa: S603
         [*command, *verbs],
         stdin=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C in a terminal reaches `dev` alone.
+        start_new_session=True,  # Ctrl-C in a terminal only reaches `dev`.
     )
     try:
         yield
@@ -54,13 +55,13 @@ def _supervise(folder: Path, verbs: Sequence[str]) -> None:
 
 
 def _code(folder: Path) -> dict[Path, int]:
-    """Tell one state of the code from another."""
+    """Return the modification times of all modules."""
     found = {}
     for path in folder.rglob("*.py"):
         try:
             found[path] = path.stat().st_mtime_ns
         except FileNotFoundError:
-            continue  # Editors replace files; the next look sees the new one.
+            continue  # Editors replace files; the next check finds the new one.
     return found
 
 
@@ -69,7 +70,7 @@ def _start(package: str, verb: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", script, verb],
         stdin=subprocess.DEVNULL,
-        # Who has just changed the code does not want to wait for running jobs.
+        # A developer who has changed the code does not want to wait for running jobs.
         env={**os.environ, "SHUTDOWN_SECONDS": "1"},
         preexec_fn=_end_with_parent,  # noqa: PLW1509 - no thread runs in here
     )

@@ -1,1 +1,1 @@
-"""API keys: how a machine acts for the person who made the key."""
+"""API keys: a machine acts as the user who created the key, within the key's scopes."""

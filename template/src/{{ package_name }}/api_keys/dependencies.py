@@ -1,4 +1,4 @@
-"""Who is asking, where a machine may ask as well as a person."""
+"""The caller of routes that accept an API key as well as a signed-in user."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -6,9 +6,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
 
-from ..audit.dependencies import AuditLogDep
 from ..core.database.session import SessionDep
-from ..users.dependencies import SignedInUser, get_current_user
+from ..users.dependencies import (
+    SecurityLogDep,
+    SignedInUser,
+    get_current_user,
+    get_security_log,
+)
 from ..users.models import User
 from .repository import ApiKeyRepository
 from .service import ApiKeyService
@@ -21,37 +25,41 @@ api_key_header = APIKeyHeader(
 )
 
 READING = ("GET", "HEAD")
-"""The methods that change nothing; all others take the scope to write."""
+"""The methods that change nothing; all others require the write scope."""
 
 
-async def get_api_key_service(session: SessionDep, audit: AuditLogDep) -> ApiKeyService:
-    """Give the rules for API keys, within this request's transaction."""
-    return ApiKeyService(ApiKeyRepository(session), audit)
+async def get_api_key_service(
+    session: SessionDep, events: SecurityLogDep
+) -> ApiKeyService:
+    """Build the rules for API keys in this request's transaction."""
+    return ApiKeyService(ApiKeyRepository(session), events)
 
 
 ApiKeyServiceDep = Annotated[ApiKeyService, Depends(get_api_key_service)]
 
 
-def caller_of(feature: str) -> Callable[..., Awaitable[User]]:
-    """Make the dependency that lets people and machines use a feature.
+def caller_with_scope(feature: str) -> Callable[..., Awaitable[User]]:
+    """Make the dependency that admits users and API keys to a feature's routes.
 
-    A person signs in and may do everything that is theirs. A machine sends an API
-    key, which acts as its owner as far as its scopes go. Where ``CurrentUser`` is
-    asked for instead, no key is accepted.
+    A signed-in user may do everything with their own data. An API key acts as its
+    owner, within its scopes. A route with ``CurrentUser`` instead accepts no key.
 
     Args:
-        feature: What the scopes begin with, such as ``items`` in ``items:read``.
+        feature: The prefix of the scopes, such as ``items`` in ``items:read``.
     """
 
     async def get_caller(
         request: Request,
         user: SignedInUser,
         key: Annotated[str | None, Depends(api_key_header)],
-        api_keys: ApiKeyServiceDep,
+        session: SessionDep,
     ) -> User:
-        # Of both credentials the token counts: it says more about who is asking.
+        # The token takes precedence: it identifies a person, not only an owner.
         if user is not None or key is None:
             return await get_current_user(user)
+        # Built here, because most requests have no key.
+        events = await get_security_log(request, session)
+        api_keys = await get_api_key_service(session, events)
         right = "read" if request.method in READING else "write"
         return await api_keys.authenticate(key, f"{feature}:{right}")
 

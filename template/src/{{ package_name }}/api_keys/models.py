@@ -7,18 +7,19 @@ from uuid import UUID
 from sqlalchemy import JSON, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..core.database.session import Base, Record
+from ..core.database.models import Base, Record
 
 
 class Scope(StrEnum):
-    """What a key may be allowed to do; a feature of your own adds its two."""
+    """The permissions of a key: one scope to read a feature and one to change it."""
 
     ITEMS_READ = "items:read"
     ITEMS_WRITE = "items:write"
+    # Your own scopes go below this line.
 
 
 class ApiKey(Record, Base):
-    """A key that acts as its owner; of its secret only the digest is kept."""
+    """A key that acts as its owner; only a digest of its secret is stored."""
 
     __tablename__ = "api_keys"
     __table_args__ = (Index(None, "owner_id", "created_at", "id"),)

@@ -20,7 +20,7 @@ class ApiKeyRepository:
         self._session = session
 
     async def get_with_owner(self, prefix: str) -> tuple[ApiKey, User] | None:
-        """Return the key with this prefix and whose it is, in one query."""
+        """Return the key with this prefix and its owner, in one query."""
         found = await self._session.execute(
             select(ApiKey, User)
             .join(User, User.id == ApiKey.owner_id)
@@ -30,7 +30,7 @@ class ApiKeyRepository:
         return None if row is None else (row[0], row[1])
 
     async def get_own(self, owner_id: UUID, key_id: UUID) -> ApiKey | None:
-        """Return somebody's own key with this id, or ``None``."""
+        """Return the user's key with this id, or ``None``."""
         return await self._session.scalar(
             select(ApiKey).where(ApiKey.id == key_id, ApiKey.owner_id == owner_id)
         )
@@ -38,7 +38,7 @@ class ApiKeyRepository:
     async def list_newest(
         self, owner_id: UUID, limit: int, after: Cursor | None
     ) -> Sequence[ApiKey]:
-        """Return at most ``limit`` of somebody's keys, the newest first."""
+        """Return at most ``limit`` of the user's keys, newest first."""
         newest = (
             select(ApiKey)
             .where(ApiKey.owner_id == owner_id)
@@ -57,21 +57,21 @@ class ApiKeyRepository:
         return key
 
     async def save(self, key: ApiKey) -> ApiKey:
-        """Store what has changed."""
+        """Store changes of a key."""
         await self._session.flush()
         return key
 
     async def mark_used(self, key: ApiKey, now: datetime) -> None:
-        """Note the moment, unless another request is just doing so.
+        """Update the time of last use, unless another request is doing so.
 
-        A row that somebody else has locked is skipped: requests with the same key
+        A row that another transaction has locked is skipped: requests with the same key
         would otherwise wait for each other's transactions.
         """
         free = select(ApiKey.id).where(ApiKey.id == key.id)
         await self._session.execute(
             update(ApiKey)
             .where(ApiKey.id.in_(free.with_for_update(skip_locked=True)))
-            # Using a key does not change it.
+            # Using a key is not a change of it.
             .values(last_used_at=now, updated_at=ApiKey.updated_at)
             .execution_options(synchronize_session=False)
         )

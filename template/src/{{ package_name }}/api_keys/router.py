@@ -1,4 +1,4 @@
-"""API keys over HTTP; only a signed-in person gets to them, never a key."""
+"""API keys over HTTP; only for signed-in users: no key can manage keys."""
 
 from uuid import UUID
 
@@ -20,7 +20,7 @@ async def create_api_key(
     user: CurrentUser,
     service: ApiKeyServiceDep,
 ) -> ApiKeyCreated:
-    """Make a key for a machine. The answer is the only place where it can be read."""
+    """Create an API key. Only this response contains its secret."""
     key, text = await service.create(user, data)
     response.headers["Cache-Control"] = "no-store"
     return ApiKeyCreated(**ApiKeyRead.model_validate(key).model_dump(), key=text)
@@ -30,13 +30,8 @@ async def create_api_key(
 async def list_api_keys(
     page: PageRequestDep, user: CurrentUser, service: ApiKeyServiceDep
 ) -> Page[ApiKeyRead]:
-    """List one's own keys, the newest first, revoked ones included."""
-    keys, next_cursor = await service.read_page(user, page)
-    return Page[ApiKeyRead](
-        items=[ApiKeyRead.model_validate(key) for key in keys],
-        limit=page.limit,
-        next_cursor=next_cursor,
-    )
+    """List your API keys, newest first, including revoked ones."""
+    return page.respond(await service.list_newest(user, page), ApiKeyRead)
 
 
 @router.delete(
@@ -47,5 +42,5 @@ async def list_api_keys(
 async def revoke_api_key(
     key_id: UUID, user: CurrentUser, service: ApiKeyServiceDep
 ) -> None:
-    """Revoke a key: from now on nobody gets in with it."""
+    """Revoke an API key. From then on, requests with it are refused."""
     await service.revoke(user, key_id)

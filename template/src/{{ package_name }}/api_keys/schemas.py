@@ -1,4 +1,4 @@
-"""What clients send about API keys, and what they are shown."""
+"""Request and response bodies of API keys."""
 
 from datetime import datetime
 from typing import Annotated
@@ -14,13 +14,13 @@ Days = Annotated[int, Field(ge=1, le=3650)]
 
 
 class ApiKeyCreate(RequestSchema):
-    """A key to be made."""
+    """A key to create."""
 
     name: Line = Field(examples=["Nightly import"])
     scopes: list[Scope] = Field(
         default=READ_ONLY,
         min_length=1,
-        description="What the key may do; reading only, unless more is asked for.",
+        description="The permissions of the key; read-only by default.",
     )
     expires_in_days: Days | None = Field(
         default=None, description="Without it the key is valid until it is revoked."
@@ -28,17 +28,17 @@ class ApiKeyCreate(RequestSchema):
 
 
 class ApiKeyRead(RecordSchema):
-    """A key, as its owner sees it ever after."""
+    """A key as listed, without its secret."""
 
     name: str
-    prefix: str = Field(description="How the key begins.")
+    prefix: str = Field(description="The first characters, which identify the key.")
     scopes: list[str]
     expires_at: datetime | None
     revoked_at: datetime | None
-    last_used_at: datetime | None = Field(description="To the minute.")
+    last_used_at: datetime | None = Field(description="The last use, to the minute.")
 
 
 class ApiKeyCreated(ApiKeyRead):
-    """A new key, whole: it is shown this once and kept nowhere."""
+    """A new key with its secret, which is returned only once and not stored."""
 
     key: str = Field(description="Send it as `X-API-Key`.")

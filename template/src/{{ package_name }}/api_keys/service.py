@@ -1,17 +1,17 @@
-"""The rules for API keys: making, showing, revoking and using them."""
+"""The rules for API keys: create, list, revoke and authenticate."""
 
 import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from ..audit.models import SecurityEvent
-from ..audit.service import AuditLog
-from ..core.database.session import utc_now
+from ..core.database.models import utc_now
 from ..core.errors import AuthenticationError, NotFoundError
-from ..core.http.pagination import Cursor, PageRequest
+from ..core.http.pagination import PageRequest
+from ..core.security.events import SecurityLog
 from ..users.models import User
 from .models import ApiKey
 from .repository import ApiKeyRepository
@@ -23,20 +23,23 @@ SECRET_BYTES = 32
 FORM = re.compile(r"(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 """What these bytes look like in hexadecimal and in base64."""
 
+KEY_CREATED = "api_key_created"
+KEY_REVOKED = "api_key_revoked"
+
 USE_INTERVAL = timedelta(minutes=1)
-"""How exactly the last use is known; noting every one would cost a write each."""
+"""Resolution of the time of last use; storing every use would cost a write each."""
 
 
 class ApiKeyService:
-    """Looks after people's keys, and says who is asking with one."""
+    """Manages users' API keys, and authenticates requests that send one."""
 
-    def __init__(self, api_keys: ApiKeyRepository, audit: AuditLog) -> None:
-        """Take what the rules work on."""
+    def __init__(self, api_keys: ApiKeyRepository, events: SecurityLog) -> None:
+        """Use these repositories and this request's events."""
         self._api_keys = api_keys
-        self._audit = audit
+        self._events = events
 
     async def create(self, owner: User, data: ApiKeyCreate) -> tuple[ApiKey, str]:
-        """Make a key, and return it with the text that nobody can read again."""
+        """Create a key, and return it with its secret, which cannot be read again."""
         prefix = secrets.token_hex(PREFIX_BYTES)
         secret = secrets.token_urlsafe(SECRET_BYTES)
         lifetime = data.expires_in_days
@@ -50,18 +53,15 @@ class ApiKeyService:
                 expires_at=lifetime and utc_now() + timedelta(days=lifetime),
             )
         )
-        await self._audit.record(SecurityEvent.API_KEY_CREATED, owner.id, key.id)
+        await self._events.record(KEY_CREATED, owner.id, key.id)
         return key, f"{prefix}_{secret}"
 
-    async def read_page(
-        self, owner: User, page: PageRequest
-    ) -> tuple[list[ApiKey], str | None]:
-        """Return some of one's own keys, the newest first, and where to go on."""
-        rows = await self._api_keys.list_newest(owner.id, page.limit + 1, page.after)
-        return page.cut(rows, lambda key: Cursor(key.created_at, key.id))
+    async def list_newest(self, owner: User, page: PageRequest) -> Sequence[ApiKey]:
+        """Return the keys of a page, newest first, and one more if more follow."""
+        return await self._api_keys.list_newest(owner.id, page.limit + 1, page.after)
 
     async def revoke(self, owner: User, key_id: UUID) -> None:
-        """Make a key worthless; it stays in the list as revoked.
+        """Revoke a key; it stays in the list as revoked.
 
         Raises:
             NotFoundError: the caller has no such key.
@@ -73,19 +73,19 @@ class ApiKeyService:
         if key.revoked_at is None:
             key.revoked_at = utc_now()
             await self._api_keys.save(key)
-            await self._audit.record(SecurityEvent.API_KEY_REVOKED, owner.id, key.id)
+            await self._events.record(KEY_REVOKED, owner.id, key.id)
 
     async def authenticate(self, text: str, scope: str) -> User:
-        """Say for whom a key acts.
+        """Return the user whom a key acts for.
 
         Args:
-            text: What came as the key.
-            scope: What the key has to be allowed to do.
+            text: The key as received.
+            scope: The scope that the request requires.
 
         Raises:
-            AuthenticationError: it is no key, or neither it nor its owner may be
-                used now; which of them cannot be told from the answer.
-            ForbiddenError: the key is good and lacks the scope.
+            AuthenticationError: it is not a valid key, or the key or its owner may not
+                be used now; the response does not show which.
+            ForbiddenError: the key is valid but lacks the scope.
         """
         form = FORM.fullmatch(text)
         found = form and await self._api_keys.get_with_owner(form["prefix"])
@@ -100,10 +100,10 @@ class ApiKeyService:
             await self._api_keys.mark_used(key, now)
         if scope not in key.scopes:
             message = f"The API key lacks the scope {scope}."
-            raise await self._audit.refusal(message, owner.id, key.id)
+            raise await self._events.refusal(message, owner.id, key.id)
         return owner
 
 
 def _digest(secret: str) -> str:
-    # A plain digest is enough: the secret is random, so there is nothing to guess.
+    # A plain digest is enough: the secret is random, so it cannot be guessed.
     return hashlib.sha256(secret.encode()).hexdigest()

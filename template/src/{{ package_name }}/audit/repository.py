@@ -1,4 +1,4 @@
-"""Queries for security events; they are written and never changed."""
+"""Queries for security events, which are inserted and never updated."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 

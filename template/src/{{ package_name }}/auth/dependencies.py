@@ -1,36 +1,30 @@
-"""The service that signs in, within this request's transaction."""
+"""Dependencies of the routes for signing in."""
 
 from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from ..audit.dependencies import AuditLogDep
 from ..core.database.session import SessionDep
 from ..core.settings import ServiceSettings
-from ..users.dependencies import AccessTokensDep, PasswordsDep, UserRepositoryDep
+from ..users.dependencies import SecurityLogDep
+from ..users.repository import UserRepository
 from .repository import RefreshTokenRepository
 from .service import AuthService
 
 
 async def get_auth_service(
-    *,
-    request: Request,
-    session: SessionDep,
-    users: UserRepositoryDep,
-    passwords: PasswordsDep,
-    access_tokens: AccessTokensDep,
-    audit: AuditLogDep,
+    request: Request, session: SessionDep, events: SecurityLogDep
 ) -> AuthService:
-    """Give the rules for signing in, within this request's transaction."""
+    """Return the service for signing in, in this transaction."""
     settings: ServiceSettings = request.state["settings"]
     return AuthService(
-        users,
+        UserRepository(session),
         RefreshTokenRepository(session),
-        passwords,
-        access_tokens,
-        audit=audit,
-        refresh_lifetime=timedelta(days=settings.refresh_token_days),
+        request.state["passwords"],
+        request.state["access_tokens"],
+        events,
+        timedelta(days=settings.refresh_token_days),
     )
 
 

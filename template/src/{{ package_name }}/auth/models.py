@@ -6,11 +6,11 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..core.database.session import Base, Record
+from ..core.database.models import Base, Record
 
 
 class RefreshToken(Record, Base):
-    """A token that can be traded once for a new pair; only its digest is kept."""
+    """A token that can be exchanged once for a new pair; only its digest is stored."""
 
     __tablename__ = "refresh_tokens"
 

@@ -13,7 +13,6 @@ class RefreshTokenRepository:
     """Reads and writes refresh tokens within one transaction."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work in this session's transaction."""
         self._session = session
 
     async def add(self, token: RefreshToken) -> None:
@@ -28,31 +27,31 @@ class RefreshTokenRepository:
         )
 
     async def claim(self, token: RefreshToken, now: datetime) -> bool:
-        """Mark a token as used; of several requests at once only one succeeds."""
-        claimed = await self._session.execute(
+        """Mark a token as used; of several concurrent requests only one succeeds."""
+        claimed = await self._session.scalar(
             update(RefreshToken)
             .where(RefreshToken.id == token.id)
             .where(RefreshToken.used_at.is_(None), RefreshToken.revoked_at.is_(None))
             .values(used_at=now)
             .returning(RefreshToken.id)
+            # The row may have changed since it was read.
             .execution_options(synchronize_session=False)
         )
-        return claimed.scalar_one_or_none() is not None
+        return claimed is not None
 
     async def revoke_family(self, family_id: UUID, now: datetime) -> None:
-        """Make every token that descends from one sign-in worthless."""
+        """Revoke every token that descends from one sign-in."""
         await self._session.execute(
             update(RefreshToken)
             .where(RefreshToken.family_id == family_id)
             .where(RefreshToken.revoked_at.is_(None))
             .values(revoked_at=now)
-            .execution_options(synchronize_session=False)
         )
 
     async def delete_expired(self, user_id: UUID, now: datetime) -> None:
-        """Forget a user's tokens that nobody can use any more."""
+        """Delete a user's expired tokens."""
         await self._session.execute(
             delete(RefreshToken)
-            .where(RefreshToken.user_id == user_id, RefreshToken.expires_at < now)
-            .execution_options(synchronize_session=False)
+            .where(RefreshToken.user_id == user_id)
+            .where(RefreshToken.expires_at < now)
         )

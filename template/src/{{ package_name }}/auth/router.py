@@ -1,24 +1,24 @@
-"""Signing in over HTTP."""
+"""HTTP routes for signing in."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response, status
+from fastapi import APIRouter, Depends, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
 from ..core.http.client_address import ClientAddressDep
 from ..core.http.problems import problem_responses
-from ..core.rate_limits.middleware import limited
+from ..core.rate_limits.middleware import rate_limit
 from ..core.security.login_guard import LoginGuardDep
 from .dependencies import AuthServiceDep
 from .schemas import RefreshRequest, TokenPair
 
 router = APIRouter(prefix="/auth", tags=["auth"], responses=problem_responses(401))
 
-# Required by RFC 6749, section 5.1: no cache may keep a token.
 NO_STORE = "no-store"
+"""Required by RFC 6749, section 5.1: no cache may store a token."""
 
 
-@router.post("/token", dependencies=[limited("login")])
+@router.post("/token", dependencies=[rate_limit("login")])
 async def create_token(
     response: Response,
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
@@ -32,7 +32,7 @@ async def create_token(
         return await service.sign_in(form.username, form.password)
 
 
-@router.post("/refresh", dependencies=[limited("refresh")])
+@router.post("/refresh", dependencies=[rate_limit("refresh")])
 async def refresh_token(
     response: Response, data: RefreshRequest, service: AuthServiceDep
 ) -> TokenPair:
@@ -41,7 +41,7 @@ async def refresh_token(
     return await service.refresh(data.refresh_token)
 
 
-@router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
+@router.post("/logout", status_code=204)
 async def sign_out(data: RefreshRequest, service: AuthServiceDep) -> None:
     """Give up a refresh token; an unknown one is no error."""
     await service.sign_out(data.refresh_token)

@@ -1,4 +1,4 @@
-"""What clients send to sign in, and what they get."""
+"""Request and response bodies of signing in."""
 
 from typing import Annotated, Literal
 

@@ -1,7 +1,6 @@
 """The development package, where it is installed: on a developer's machine."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -17,12 +16,10 @@ def development_module(name: str) -> ModuleType | None:
     return import_module(f"{PACKAGE}.{name}") if find_spec(PACKAGE) else None
 
 
-@contextmanager
-def development_environment() -> Iterator[None]:
+def development_environment() -> AbstractContextManager[None]:
     """Provide the settings that are missing on a developer's machine."""
     environment = development_module("environment")
     if environment is None:
-        yield
-        return
-    with environment.development_environment():
-        yield
+        return nullcontext()
+    provided: AbstractContextManager[None] = environment.development_environment()
+    return provided

@@ -1,1 +1,1 @@
-"""Items: the example to copy for a feature of your own, and then to delete."""
+"""Items: the example to copy for your own feature, and then to delete."""

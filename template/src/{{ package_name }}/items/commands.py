@@ -1,4 +1,4 @@
-"""Items from the command line."""
+"""Commands for items."""
 
 import sys
 from contextlib import redirect_stdout
@@ -23,7 +23,7 @@ commands = typer.Typer()
 
 
 class ReportFormat(StrEnum):
-    """How a report is written down."""
+    """The file format of a report."""
 
     CSV = "csv"
     PARQUET = "parquet"
@@ -33,16 +33,16 @@ class ReportFormat(StrEnum):
 def report_items(
     output: Annotated[
         Path | None,
-        typer.Option(help="The file to write, instead of standard output."),
+        typer.Option(help="The file to write instead of standard output."),
     ] = None,
     report_format: Annotated[
-        ReportFormat, typer.Option("--format", help="How to write it.")
+        ReportFormat, typer.Option("--format", help="The file format.")
     ] = ReportFormat.CSV,
 ) -> None:
-    """Report how many items each day has brought, and at which prices."""
+    """Report the number and the prices of the items of each day."""
     with development_environment():
         settings = Settings.load()
-        # Standard output may be the report's, so the log goes beside it.
+        # The report may go to standard output, so the log goes to standard error.
         with redirect_stdout(sys.stderr):
             configure_logging(settings)
         report = anyio.run(_report, settings)
@@ -59,7 +59,7 @@ def report_items(
 
 
 async def _report(settings: Settings) -> "pl.DataFrame":
-    # Whoever serves requests imports this module too, and has no use for Polars.
+    # The server imports this module too, and does not need Polars.
     from .report import items_per_day  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""What the items of each day add up to."""
+"""Totals of the items of each day."""
 
 from contextlib import aclosing
 
@@ -10,7 +10,7 @@ from ..core.frames.batches import frames_of
 from .models import Item
 
 ROWS = pl.Schema({"created_at": pl.Datetime("us", "UTC"), "price_cents": pl.Int64()})
-"""What is read of an item."""
+"""The columns to read."""
 
 SUMS = {
     "items": pl.col("items").sum(),
@@ -18,14 +18,14 @@ SUMS = {
     "lowest_cents": pl.col("lowest_cents").min(),
     "highest_cents": pl.col("highest_cents").max(),
 }
-"""What is said of a day, out of what is said of its parts."""
+"""How the totals of a day are combined from those of its batches."""
 
 
 async def items_per_day(engine: AsyncEngine) -> pl.DataFrame:
-    """Count the items of each day in UTC, and sum up their prices.
+    """Count the items of each day in UTC, and sum their prices.
 
-    The database could do so, too; this is the way for what only Polars can do. It
-    takes memory for the days and for one batch, not for the items.
+    The database could do this, too; the function shows how to use Polars for what only
+    Polars can do. It needs memory for the days and for one batch, not for all items.
     """
     statement = select(Item.created_at, Item.price_cents)
     totals = _by_day(ROWS.to_frame())

@@ -9,11 +9,7 @@ SCRIPTS = Path(__file__).parent
 
 
 def alembic_config(database_url: str | None = None) -> Config:
-    """Give Alembic's configuration.
-
-    Args:
-        database_url: Which database to work on; by default the settings' one.
-    """
+    """Return Alembic's configuration, by default for the settings' database."""
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

@@ -1,1 +1,1 @@
-"""People who use the service: registration and their own account."""
+"""Users: registration and their own accounts."""

@@ -1,4 +1,4 @@
-"""What is done about users outside of requests."""
+"""Jobs for users."""
 
 import structlog
 
@@ -13,15 +13,15 @@ jobs = Jobs()
 
 @jobs.handles(UserRegistered)
 async def send_welcome(message: UserRegistered, context: JobContext) -> None:
-    """Welcome somebody who has registered, through the service that sends messages."""
+    """Have the notification service send a welcome message to a new user."""
     user = await UserRepository(context.session).get(message.user_id)
     if user is None:
         log.info("welcome_not_needed")
         return
     url = context.settings.notifications_url
     if url is not None:
-        # If this worker is lost before it commits, another one calls again; by the key
-        # the receiver knows it for the same call.
+        # If this worker is lost before it commits, another one repeats the call; the
+        # receiver recognises it by the key.
         await context.http.request(
             "POST",
             str(url),

@@ -1,4 +1,4 @@
-"""What users' doings tell the jobs."""
+"""Messages about users."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -7,7 +7,7 @@ from ..core.outbox.messages import Message
 
 
 class UserRegistered(Message):
-    """Somebody has registered. Who it is stays in the table of users."""
+    """A user has registered; name and address stay in the table of users."""
 
     name: ClassVar[str] = "users.registered"
 

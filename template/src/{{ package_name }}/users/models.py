@@ -5,11 +5,11 @@ from enum import StrEnum
 from sqlalchemy import Enum, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..core.database.session import Base, Record
+from ..core.database.models import Base, Record
 
 
 class Role(StrEnum):
-    """What somebody may do beyond what is their own."""
+    """The permissions of a user beyond their own data."""
 
     USER = "user"
     ADMIN = "admin"
@@ -19,8 +19,8 @@ ROLE_COLUMN = Enum(
     Role,
     name="role",
     values_callable=lambda roles: [role.value for role in roles],
-    # Short text and a check constraint: a type of the database's own would take a
-    # migration of its own kind for every further role.
+    # Text and a check constraint: a native type would need a special migration for
+    # each further role.
     native_enum=False,
     create_constraint=True,
     length=16,
@@ -28,7 +28,7 @@ ROLE_COLUMN = Enum(
 
 
 class User(Record, Base):
-    """Somebody who can sign in."""
+    """A person who can sign in."""
 
     __tablename__ = "users"
     __table_args__ = (Index(None, "created_at", "id"),)
@@ -41,4 +41,4 @@ class User(Record, Base):
     )
     is_active: Mapped[bool] = mapped_column(default=True)
     credentials_version: Mapped[int] = mapped_column(default=1)
-    """Counts up when the password changes; tokens of an earlier one are refused."""
+    """Increases with each new password; tokens of earlier versions are refused."""

@@ -14,7 +14,6 @@ class UserRepository:
     """Reads and writes users within one transaction."""
 
     def __init__(self, session: AsyncSession) -> None:
-        """Work in this session's transaction."""
         self._session = session
 
     async def get(self, user_id: UUID) -> User | None:
@@ -26,7 +25,7 @@ class UserRepository:
         return await self._session.scalar(select(User).where(User.email == email))
 
     async def list_newest(self, limit: int, after: Cursor | None) -> Sequence[User]:
-        """Return at most ``limit`` users, the newest first, from after a cursor."""
+        """Return at most ``limit`` users after the cursor, newest first."""
         newest = select(User).order_by(User.created_at.desc(), User.id.desc())
         if after is not None:
             last = tuple_(after.created_at, after.id)
@@ -41,6 +40,6 @@ class UserRepository:
         return user
 
     async def save(self, user: User) -> User:
-        """Store what has changed."""
+        """Store changes of a user."""
         await self._session.flush()
         return user

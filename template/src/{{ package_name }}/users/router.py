@@ -1,11 +1,11 @@
-"""Users over HTTP."""
+"""HTTP routes of users."""
 
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Request, Response
 
-from ..core.http.creation import LOCATION
+from ..core.http.etag import LOCATION
 from ..core.http.pagination import Page, PageRequestDep
 from ..core.http.problems import problem_responses
-from ..core.rate_limits.middleware import limited
+from ..core.rate_limits.middleware import rate_limit
 from .dependencies import AdminUser, CurrentUser, UserServiceDep
 from .models import User
 from .schemas import PasswordChange, UserCreate, UserRead, UserUpdate
@@ -15,10 +15,10 @@ router = APIRouter(prefix="/users", tags=["users"])
 
 @router.post(
     "",
-    status_code=status.HTTP_201_CREATED,
+    status_code=201,
     response_model=UserRead,
     responses={201: {"headers": LOCATION}, **problem_responses(409)},
-    dependencies=[limited("registration")],
+    dependencies=[rate_limit("registration")],
 )
 async def register_user(
     data: UserCreate, service: UserServiceDep, request: Request, response: Response
@@ -32,18 +32,13 @@ async def register_user(
 async def list_users(
     page: PageRequestDep, _: AdminUser, service: UserServiceDep
 ) -> Page[UserRead]:
-    """List everybody, the newest first; for admins."""
-    users, next_cursor = await service.read_page(page)
-    return Page[UserRead](
-        items=[UserRead.model_validate(user) for user in users],
-        limit=page.limit,
-        next_cursor=next_cursor,
-    )
+    """List all users, newest first; for admins."""
+    return page.respond(await service.list_newest(page), UserRead)
 
 
 @router.get("/me", response_model=UserRead)
 async def read_me(user: CurrentUser) -> User:
-    """Show one's own account."""
+    """Return your account."""
     return user
 
 
@@ -51,15 +46,11 @@ async def read_me(user: CurrentUser) -> User:
 async def update_me(
     data: UserUpdate, user: CurrentUser, service: UserServiceDep
 ) -> User:
-    """Change one's own account."""
+    """Change your account."""
     return await service.update(user, data)
 
 
-@router.put(
-    "/me/password",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(403),
-)
+@router.put("/me/password", status_code=204, responses=problem_responses(403))
 async def change_password(
     data: PasswordChange, user: CurrentUser, service: UserServiceDep
 ) -> None:
@@ -67,10 +58,7 @@ async def change_password(
     await service.change_password(user, data)
 
 
-@router.delete(
-    "/me",
-    status_code=status.HTTP_204_NO_CONTENT,
-)
+@router.delete("/me", status_code=204)
 async def deactivate_me(user: CurrentUser, service: UserServiceDep) -> None:
-    """Close one's own account."""
+    """Close your account."""
     await service.deactivate(user)

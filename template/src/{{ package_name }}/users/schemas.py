@@ -1,4 +1,4 @@
-"""What clients send about users, and what they are shown."""
+"""Request and response bodies of users."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from ..core.http.schemas import Line, PatchSchema, RecordSchema, RequestSchema
 from .models import Role
 
 Email = Annotated[EmailStr, AfterValidator(str.lower)]
-"""An e-mail address; upper and lower case make no difference."""
+"""An e-mail address in lower case."""
 
 NewPassword = Annotated[str, StringConstraints(min_length=12, max_length=128)]
 """Length is what makes a password hard to guess (NIST SP 800-63B, 3.1.1.2)."""
@@ -24,7 +24,7 @@ class UserCreate(RequestSchema):
 
 
 class UserUpdate(PatchSchema):
-    """Changes to one's own account."""
+    """Changes to the caller's account."""
 
     full_name: Line | SkipJsonSchema[None] = None
 

@@ -1,1 +1,1 @@
-"""The processes that do jobs, and the one that sends messages by the clock."""
+"""The worker, which runs jobs, and the scheduler, which sends messages at set times."""

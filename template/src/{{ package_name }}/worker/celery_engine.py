@@ -1,10 +1,10 @@
-"""Celery carries the ids of messages from the relay to a worker, and keeps the time.
+"""Celery: sends the ids of messages from the relay to workers, and runs the schedule.
 
-Celery's worker lives in a thread of the worker process. Each of its job threads hands
-an id to the process's event loop, and waits there until the job is over. Nothing in
-Redis needs to be kept: an id that a worker has taken is gone from there, and should
-the worker be lost with it, the relay publishes it again. So there are no
-acknowledgements, no results, no events and no remote control.
+Celery's worker runs in a thread of the worker process. Each of its job threads passes
+an id to the process's event loop, and blocks there until the job is over. Redis need
+not be durable: an id that a worker has received is gone from Redis, and if that worker
+crashes, the relay publishes it again. So there are no acknowledgements, results, events
+or remote control.
 """
 
 import logging
@@ -46,46 +46,46 @@ from ..core.settings import ServiceSettings
 log = structlog.stdlib.get_logger(__name__)
 
 QUEUE = "jobs"
-"""The list in Redis, after the prefix, that holds the ids."""
+"""The Redis list, after the prefix, that holds the ids."""
 
 TASK = "job"
-"""What Celery calls the one thing that it runs."""
+"""The name of Celery's only task."""
 
 CHECK_SECONDS = 5
-"""How long a silent connection is trusted before it is tried."""
+"""The interval of health checks on an idle connection."""
 
 RETRY_SECONDS = 1
-"""How long Redis is left alone before the next attempt to connect."""
+"""The pause before a reconnect to Redis."""
 
 TICK_SECONDS = 60
-"""How long the scheduler sleeps at most, so that it notices a clock that was set."""
+"""The longest sleep of the scheduler, so that it notices a change of the clock."""
 
 LOG_LEVELS = {
     "celery": logging.WARNING,
     "kombu": logging.WARNING,
-    # A worker that stops puts an id back that arrived meanwhile: nothing to warn of.
+    # A worker that shuts down puts back an id that arrived meanwhile, which is normal.
     "kombu.transport.virtual.base": logging.ERROR,
 }
-"""Below these, Celery writes two lines for each job, beside the runner's own."""
+"""Below these levels, Celery logs two lines per job, besides the runner's own."""
 
-# Named, because formatting for Python 3.14 drops parentheses that 3.11 needs.
-SILENCE = (KombuError, RedisError, OSError)
+BROKER_ERRORS = (KombuError, RedisError, OSError)
 
 
 @asynccontextmanager
 async def open_publisher(settings: ServiceSettings) -> AsyncIterator[Publish]:
-    """Give what hands the id of a message to the workers.
+    """Yield the function that publishes the id of a message to the workers.
 
-    It raises ``BrokerUnavailableError`` if Redis does not take the id in time.
+    The function raises ``BrokerUnavailableError`` if Redis does not respond in time.
     """
     celery = _open_celery(settings)
-    # Of Celery's own connections, which it shares, nobody knows when to close them.
+    # Celery shares its own connections, so it is unknown when to close them.
     connection = celery.connection_for_write()
     producer = celery.amqp.Producer(connection)
     one_at_a_time = anyio.CapacityLimiter(1)
 
     def load() -> object:
-        # Celery imports these when they are first used, which is not Redis's time.
+        # Celery imports these at first use; that must not count towards Redis's
+        # timeout.
         return connection.transport, celery.events
 
     def send(message_id: UUID) -> None:
@@ -100,7 +100,7 @@ async def open_publisher(settings: ServiceSettings) -> AsyncIterator[Publish]:
                     limiter=one_at_a_time,
                     abandon_on_cancel=True,
                 )
-        except SILENCE as error:
+        except BROKER_ERRORS as error:
             raise BrokerUnavailableError from error
 
     await to_thread.run_sync(load)
@@ -116,14 +116,14 @@ async def consume(
     run: Callable[[UUID], Awaitable[None]],
     stopping: anyio.Event,
 ) -> None:
-    """Run the jobs of published messages until it is told to stop.
+    """Run the jobs of published messages until ``stopping`` is set.
 
-    Then it takes no more, and returns when those that run are over. While Redis is
-    away, it waits. Cancelling it cancels the jobs.
+    Then it accepts no more, and returns when the running jobs are over. During an
+    outage of Redis, it waits. Cancelling it cancels the jobs.
 
     Args:
-        settings: Where Redis is, and how many jobs may run at once.
-        run: Does the job of a message.
+        settings: The URL of Redis, and the maximum of concurrent jobs.
+        run: Runs the job of a message.
         stopping: Set when it is time to stop.
     """
     for name, level in LOG_LEVELS.items():
@@ -133,8 +133,8 @@ async def consume(
             await _work(settings, partial(portal.call, run), stopping)
             await pause(stopping)
             if not stopping.is_set():
-                # Celery gave up over something that it did not expect, such as a key
-                # with what is not its own, and has logged it.
+                # Celery stopped because of an unexpected error, such as a key of
+                # another type, and has logged it.
                 log.error("celery_restarted")
 
 
@@ -144,12 +144,12 @@ async def schedule(
     enqueue: Callable[[Schedule, datetime], Awaitable[None]],
     stopping: anyio.Event,
 ) -> None:
-    """Enqueue messages at their times until it is told to stop.
+    """Enqueue messages at their scheduled times until ``stopping`` is set.
 
     Args:
         settings: The service's settings.
-        entries: What to enqueue, and when, in UTC.
-        enqueue: Takes an entry and the minute that it is for.
+        entries: The messages to enqueue, and their times in UTC.
+        enqueue: Receives an entry and the minute it is due.
         stopping: Set when it is time to stop.
     """
     beat = _Beat(_open_celery(settings), entries)
@@ -161,12 +161,12 @@ async def schedule(
 
 
 def broker(url: str) -> tuple[str, dict[str, object] | None]:
-    """Write a URL of Redis as Celery reads it, and say how TLS is checked.
+    """Convert a Redis URL to Celery's form, and return the TLS options.
 
-    Celery has another name for sockets, and would trust every certificate.
+    Celery has another scheme for sockets, and by default trusts every certificate.
 
     Args:
-        url: As the rest of the service reads it.
+        url: The URL in redis-py's form.
     """
     place = parse_url(url)  # type: ignore[no-untyped-call]
     who = ""
@@ -198,13 +198,12 @@ def _open_celery(settings: ServiceSettings) -> Celery:
             "priority_steps": [0],
             "health_check_interval": CHECK_SECONDS,
             "socket_connect_timeout": settings.redis_seconds,
-            # Longer than Redis holds a request back when there are no jobs.
+            # Longer than a blocking read waits in Redis when there are no jobs.
             "socket_timeout": 1 + settings.redis_seconds,
-            # The relay is who tries again.
+            # The relay retries.
             "max_retries": 0,
         },
-        # Nothing but the list itself is kept in Redis, so nothing is missing in one
-        # that was emptied.
+        # Redis holds nothing but the list itself, so an emptied Redis lacks nothing.
         task_queues=[Queue(QUEUE, no_ack=True, no_declare=True)],
         task_default_queue=QUEUE,
         task_create_missing_queues=False,
@@ -222,70 +221,70 @@ def _open_celery(settings: ServiceSettings) -> Celery:
 async def _work(
     settings: ServiceSettings, run: Callable[[UUID], None], stopping: anyio.Event
 ) -> None:
-    """Let Celery work until it is told to stop, or gives up."""
+    """Run Celery until ``stopping`` is set or it stops because of an error."""
     celery = _open_celery(settings)
 
     @celery.task(name=TASK, shared=False, Request=_TakenRequest)
     def _job(message_id: str) -> None:
-        # It is raised when the worker is cancelled, and the job with it.
+        # Raised when the worker is cancelled, and the job with it.
         with suppress(CancelledError):
             run(UUID(message_id))
 
-    celery.steps["consumer"].add(_TakeNoMoreThanRun)
-    # Otherwise Celery would use the loop of another worker of this process.
+    celery.steps["consumer"].add(_LimitToFreeThreads)
+    # Otherwise Celery would use the event loop of another worker in this process.
     set_event_loop(None)
     worker = _Worker(
         celery,
         pool=_JobThreads,
         concurrency=settings.jobs_concurrency,
-        consumer_cls=_PatientConsumer,
+        consumer_cls=_ReconnectingConsumer,
         use_eventloop=True,
         without_gossip=True,
         without_heartbeat=True,
         without_mingle=True,
     )
 
-    async def stop_when_told() -> None:
+    async def stop_when_requested() -> None:
         try:
             await stopping.wait()
         finally:
             # Also when this is cancelled, because the thread cannot be.
-            worker.tell_to_stop()
+            worker.request_stop()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(stop_when_told)
+        group.start_soon(stop_when_requested)
         await to_thread.run_sync(worker.start, limiter=anyio.CapacityLimiter(1))
         group.cancel_scope.cancel()
     celery.close()
 
 
 class _Worker(WorkController):
-    """Celery's worker, told to stop by a call where others take a signal."""
+    """Celery's worker, stopped by a call instead of a signal."""
 
     is_stopping = False
 
-    def tell_to_stop(self) -> None:
-        """Have the thread of the worker stop it, and return at once."""
+    def request_stop(self) -> None:
+        """Request the worker's thread to stop it, and return at once."""
         self.is_stopping = True
         hub: Any = self.hub
-        hub.call_soon(self.stop_if_told)
+        hub.call_soon(self.stop_if_requested)
 
-    def stop_if_told(self) -> None:
-        """Leave Celery's loop, in its own thread, unless that has happened."""
+    def stop_if_requested(self) -> None:
+        """Leave Celery's loop, in its own thread, unless it has ended."""
         blueprint: Any = self.blueprint
         if self.is_stopping and blueprint.state == RUN:
             raise WorkerShutdown(0)
 
 
 class _TakenRequest(Request):
-    """A job whose id is gone from Redis, so that there is nothing to acknowledge."""
+    """A job whose id is gone from Redis, so there is nothing to acknowledge."""
 
     def acknowledge(self) -> None:
         self.acknowledged = True
 
 
 class _JobThreads(TaskPool):
-    """Celery's pool of threads, which tells its loop when one of them is free."""
+    """Celery's thread pool; wakes Celery's loop when a thread is free."""
 
     def __init__(self, *args: Any, app: Celery, **options: Any) -> None:  # noqa: ANN401
         super().__init__(*args, app=app, **options)
@@ -296,15 +295,15 @@ class _JobThreads(TaskPool):
 
     @property
     def has_free_thread(self) -> bool:
-        """Whether another job would begin at once."""
+        """Whether another job would start at once."""
         return bool(len(self._running) < self.limit)
 
     def register_with_event_loop(self, loop: Any) -> None:  # noqa: ANN401
-        """Remember the loop."""
+        """Store the loop."""
         self._loop = loop
 
     def on_apply(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
-        """Begin a job."""
+        """Start a job."""
         job = super().on_apply(*args, **options)
         self._running.add(job.f)
         job.f.add_done_callback(self._note_end)
@@ -312,26 +311,26 @@ class _JobThreads(TaskPool):
 
     def _note_end(self, job: Future[Any]) -> None:
         self._running.discard(job)
-        # That it is called makes the loop look again whether it can take more.
+        # The call wakes the loop, which checks again whether it can accept more.
         self._loop.call_soon(lambda: None)
 
 
-class _TakeNoMoreThanRun(StartStopStep):
+class _LimitToFreeThreads(StartStopStep):
     """Leaves ids in Redis, for other workers, while no thread is free.
 
-    Celery would count what is not acknowledged, and nothing is.
+    Celery's own limit counts unacknowledged messages, and here none is acknowledged.
     """
 
     requires = (Tasks,)
 
     def start(self, parent: Any) -> None:  # noqa: ANN401
-        """Replace the limit of a connection that was just made."""
+        """Replace the limit of a new connection."""
         limits = parent.task_consumer.channel.qos
         limits.can_consume = lambda: parent.pool.has_free_thread
 
 
-class _PatientConsumer(Consumer):
-    """Tries to connect again and again, however long Redis is away."""
+class _ReconnectingConsumer(Consumer):
+    """Reconnects without a limit of attempts, however long Redis is unavailable."""
 
     controller: _Worker
 
@@ -342,27 +341,27 @@ class _PatientConsumer(Consumer):
             interval_start=RETRY_SECONDS,
             interval_step=0,
             interval_max=RETRY_SECONDS,
-            callback=self.controller.stop_if_told,
+            callback=self.controller.stop_if_requested,
         )
         outage.end()
         return conn
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         super().on_connection_error_after_connected(exc)
-        # Redis may accept connections, and then refuse what is asked of it.
+        # Redis may accept connections, and then refuse commands.
         time.sleep(RETRY_SECONDS)
 
 
 class _Beat(Scheduler):
-    """Celery's scheduler, which notes what is due instead of sending it."""
+    """Celery's scheduler, which collects what is due instead of sending it."""
 
     producer: Any = None
-    """There is nothing to send, so nothing connects to Redis."""
+    """Nothing is sent, so nothing connects to Redis."""
 
     def __init__(self, celery: Celery, entries: Sequence[Schedule]) -> None:
         self._entries = {str(number): entry for number, entry in enumerate(entries)}
         self._due: list[tuple[Schedule, datetime]] = []
-        # A scheduler that was restarted in the minute that is asked for does not miss it.
+        # A scheduler that is restarted within the scheduled minute does not miss it.
         last = celery.now().replace(second=0, microsecond=0) - timedelta(minutes=1)
         celery.conf.beat_schedule = {
             name: {
@@ -375,8 +374,8 @@ class _Beat(Scheduler):
         super().__init__(celery, max_interval=TICK_SECONDS)
 
     def apply_entry(self, entry: Any, producer: object = None) -> None:  # noqa: ANN401
-        # The minute that was asked for, however late it is now: schedulers that are
-        # not equally late must name the same one.
+        # The scheduled minute, however late it is now: schedulers with different delays
+        # must name the same one.
         last, until_next, _ = entry.schedule.remaining_delta(entry.last_run_at)
         self._due.append((self._entries[entry.name], last + until_next))
 

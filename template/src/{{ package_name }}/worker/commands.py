@@ -1,4 +1,4 @@
-"""Jobs from the command line: doing them, sending them, and those that failed."""
+"""Commands for jobs: the worker, the scheduler, and dead letters."""
 
 import signal
 import sys
@@ -15,71 +15,70 @@ from ..core.development import development_environment
 from ..core.errors import CommandError
 from ..core.logs.setup import configure_logging
 from ..core.outbox.dead_letters import DeadLetters
-from ..core.outbox.handlers import Handlers, find_handlers
-from ..core.outbox.patience import SILENCE
+from ..core.outbox.handlers import Handlers
+from ..core.outbox.patience import DATABASE_ERRORS
 from ..settings import Settings
-from .process import Stop, keep_time, until_told_to_stop, work
+from .handlers import all_handlers
+from .process import Stop, keep_time, run_until_stopped, work
 
 commands = typer.Typer()
 
 
 @commands.command()
 def worker() -> None:
-    """Do the jobs of messages, until told to stop; start as many as are needed."""
+    """Run jobs until SIGTERM. Start as many workers as you need."""
     _run(work)
 
 
 @commands.command()
 def scheduler() -> None:
-    """Send messages when the clock says so; one is enough, and more do no harm."""
+    """Send scheduled messages. One is enough; several send each message once."""
     _run(keep_time)
 
 
 @commands.command()
 def failed_jobs(
-    limit: Annotated[int, typer.Option(min=1, help="The most to list.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="The maximum to list.")] = 100,
 ) -> None:
-    """List the messages whose jobs were given up, the last one first."""
+    """List the messages whose jobs failed for good, the latest failure first."""
     with development_environment():
-        _ask(_list_failed, limit)
+        _query(_list_failed, limit)
 
 
 @commands.command()
 def replay_jobs(
     message_ids: Annotated[
         list[UUID] | None,
-        typer.Argument(
-            metavar="ID...", help="Which messages, as failed-jobs lists them."
-        ),
+        typer.Argument(metavar="ID...", help="The ids that failed-jobs lists."),
     ] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="All that have failed.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All failed jobs.")] = False,
 ) -> None:
-    """Have jobs that were given up tried again, as if they were new."""
+    """Retry jobs that failed for good, as if they were new."""
     if every == bool(message_ids):
-        message = "Name the messages, or say --all."
+        message = "Name the messages, or use --all."
         raise CommandError(message)
     with development_environment():
-        _ask(_replay, None if every else message_ids)
+        _query(_replay, None if every else message_ids)
 
 
 def _run(main: Callable[[Settings, Handlers, Stop], Awaitable[None]]) -> None:
     settings = Settings.load()
     configure_logging(settings)
-    # Until the process listens for itself, being told to stop is no failure either.
+    # Before the process handles signals itself, SIGTERM is no failure either.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     anyio.run(
-        until_told_to_stop,
-        partial(main, settings, find_handlers()),
+        run_until_stopped,
+        partial(main, settings, all_handlers()),
         backend_options={"use_uvloop": sys.platform != "win32"},
     )
 
 
-def _ask(question: Callable[..., Awaitable[None]], argument: object) -> None:
+def _query(query: Callable[..., Awaitable[None]], argument: object) -> None:
     try:
-        anyio.run(question, Settings.load(), argument)
-    except SILENCE as error:
-        message = f"The database does not answer: {type(error).__name__}."
+        anyio.run(query, Settings.load(), argument)
+    except DATABASE_ERRORS as error:
+        message = f"The database does not respond: {type(error).__name__}."
         raise CommandError(message) from error
 
 
@@ -96,6 +95,6 @@ async def _replay(settings: Settings, message_ids: list[UUID] | None) -> None:
         replayed = await DeadLetters(session).replay(message_ids)
         if missing := set(message_ids or ()) - replayed:
             listed = ", ".join(sorted(map(str, missing)))
-            message = f"Not among the failed ones: {listed}."
+            message = f"Not a failed job: {listed}."
             raise CommandError(message)
-    typer.echo(f"Messages to be tried again: {len(replayed)}.")
+    typer.echo(f"Jobs to retry: {len(replayed)}.")

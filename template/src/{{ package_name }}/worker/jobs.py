@@ -1,4 +1,4 @@
-"""What the service does to keep itself in order."""
+"""The service's own maintenance jobs."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from .messages import PurgeOutbox
 log = structlog.stdlib.get_logger(__name__)
 
 PURGED_AT_ONCE = 5_000
-"""How many messages one job removes, so that its statement stays a short one."""
+"""The number of messages one job removes, so that its statement stays short."""
 
 jobs = Jobs()
 jobs.schedule("0 3 * * *", PurgeOutbox())
@@ -20,7 +20,7 @@ jobs.schedule("0 3 * * *", PurgeOutbox())
 
 @jobs.handles(PurgeOutbox)
 async def purge_outbox(message: PurgeOutbox, context: JobContext) -> None:
-    """Remove messages that were done long ago; those that failed stay until replayed."""
+    """Remove messages after their TTL; dead letters stay until they are replayed."""
     age = timedelta(days=context.settings.outbox_days)
     old = (
         select(OutboxMessage.id)

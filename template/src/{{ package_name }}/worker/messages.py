@@ -1,4 +1,4 @@
-"""What the clock says to the service itself."""
+"""Scheduled messages of the service itself."""
 
 from typing import ClassVar
 
@@ -6,6 +6,6 @@ from ..core.outbox.messages import Message
 
 
 class PurgeOutbox(Message):
-    """Messages that were done long ago are not needed any more."""
+    """Remove messages whose jobs were done long ago."""
 
     name: ClassVar[str] = "outbox.purge"

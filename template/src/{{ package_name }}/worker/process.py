@@ -1,4 +1,4 @@
-"""The worker and the scheduler: what each opens, runs and closes."""
+"""The worker and the scheduler processes: what each opens, runs and closes."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ from ..core.database.session import open_engine
 from ..core.http_client.client import open_http_client
 from ..core.outbox.handlers import Handlers, Schedule
 from ..core.outbox.models import OutboxMessage
-from ..core.outbox.patience import pause, persistently
+from ..core.outbox.patience import pause, retry_while_unavailable
 from ..core.outbox.relay import Relay
 from ..core.outbox.runner import Runner
 from ..settings import Settings
@@ -26,19 +26,19 @@ from .instruments import watching_clock, watching_jobs
 log = structlog.stdlib.get_logger(__name__)
 
 SCHEDULED = UUID("3f3c1d3e-8f43-4d1e-9f0c-5b1f6a0f7a55")
-"""The space of the ids of scheduled messages: any will do, if it never changes."""
+"""The UUID namespace of scheduled messages: arbitrary, but it must never change."""
 
 
 class Stop:
-    """How a process is told to end: once in good order, twice in a hurry."""
+    """Stops the process: the first signal gracefully, the second at once."""
 
     def __init__(self) -> None:
-        """Go on for now."""
+        """Start without a signal."""
         self.stopping = anyio.Event()
         self.hurrying = anyio.Event()
 
     async def listen(self, signals: AsyncIterator[signal.Signals]) -> None:
-        """Note the signals that arrive."""
+        """Listen for signals."""
         async for _ in signals:
             if self.stopping.is_set():
                 self.hurrying.set()
@@ -46,8 +46,8 @@ class Stop:
             self.stopping.set()
 
 
-async def until_told_to_stop(main: Callable[[Stop], Awaitable[None]]) -> None:
-    """Run something that ends some time after a signal."""
+async def run_until_stopped(main: Callable[[Stop], Awaitable[None]]) -> None:
+    """Run a function that returns some time after a signal."""
     stop = Stop()
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as group:
@@ -57,10 +57,10 @@ async def until_told_to_stop(main: Callable[[Stop], Awaitable[None]]) -> None:
 
 
 async def work(settings: Settings, handlers: Handlers, stop: Stop) -> None:
-    """Do jobs and publish messages.
+    """Run jobs and publish messages.
 
-    Once it is told to stop, it begins no more jobs; those that run may end, or are
-    given back after ``SHUTDOWN_SECONDS``.
+    Once ``stopping`` is set, it begins no more jobs; those that run may end, or are
+    released after ``SHUTDOWN_SECONDS``.
     """
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings))
@@ -86,14 +86,14 @@ async def work(settings: Settings, handlers: Handlers, stop: Stop) -> None:
 
 
 async def keep_time(settings: Settings, handlers: Handlers, stop: Stop) -> None:
-    """Put messages into the outbox when the clock says so."""
+    """Add scheduled messages to the outbox when they are due."""
     async with open_engine(settings) as engine, watching_clock(settings, engine):
 
         async def enqueue(entry: Schedule, minute: datetime) -> None:
             async def store() -> bool:
                 return await add_scheduled(engine, entry, minute)
 
-            is_new = await persistently(store, stop.stopping)
+            is_new = await retry_while_unavailable(store, stop.stopping)
             log.info("message_scheduled", message=entry.message.name, is_new=is_new)
 
         log.info("scheduler_started", schedules=len(handlers.schedules))
@@ -102,10 +102,10 @@ async def keep_time(settings: Settings, handlers: Handlers, stop: Stop) -> None:
 
 
 async def add_scheduled(engine: AsyncEngine, entry: Schedule, minute: datetime) -> bool:
-    """Write a scheduled message, and tell whether this was the first to do so.
+    """Add a scheduled message, and return whether this was the first to do so.
 
-    Its id follows from what it says and when, so that several schedulers, or one that
-    was restarted, write it once.
+    Its id is derived from its content and its minute, so that several schedulers, or a
+    restarted one, add it once.
     """
     payload = entry.message.model_dump(mode="json")
     what = [entry.message.name, entry.cron, payload, minute.isoformat()]

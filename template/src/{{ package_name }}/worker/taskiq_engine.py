@@ -1,7 +1,7 @@
-"""taskiq: carries ids of messages to workers through a Redis stream, and tells time.
+"""taskiq: sends ids of messages to workers by a Redis stream, and runs the schedule.
 
-The stream is a way to wake workers up, and nothing is kept in it that the outbox has
-not: it may be trimmed, emptied or lost with its Redis. The rows say what is to be done.
+The stream only wakes workers up. It holds nothing that the outbox has not: it may be
+trimmed, emptied or lost with Redis. The rows of the outbox are the truth.
 """
 
 import asyncio
@@ -38,32 +38,32 @@ TASK = "run"
 WORKERS = "workers"
 
 BLOCK_SECONDS = 2
-"""How long Redis holds a question for new messages before it says that there are none."""
+"""How long a blocking read waits in Redis for new messages."""
 
 KEPT_IN_STREAM = 100_000
-"""Roughly how many ids the stream keeps, done ones included: about 20 MB."""
+"""About how many ids the stream holds, including done ones: about 20 MB."""
 
-# Named, because formatting for Python 3.14 drops parentheses that 3.11 needs.
-SILENCE = (RedisError, OSError)
-NOT_SENT = (SendTaskError, TimeoutError)
+BROKER_ERRORS = (RedisError, OSError)
+SEND_ERRORS = (SendTaskError, TimeoutError)
 
 
-class PatientBroker(RedisStreamBroker):
-    """A broker whose listener outlives Redis, and everything that was in it."""
+class ReconnectingBroker(RedisStreamBroker):
+    """A broker whose listener survives outages of Redis and the loss of its data."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        """Use the settings' Redis; this connects to nothing."""
+        """Use the Redis of the settings; this does not connect."""
         super().__init__(
             settings.redis_url.get_secret_value(),
             queue_name=f"{settings.redis_prefix}:jobs",
             consumer_group_name=WORKERS,
-            # All workers go by one name, so that none leaves its own behind.
+            # All workers share one consumer name, so that none leaves a stale one
+            # behind.
             consumer_name=WORKERS,
-            # A group that has to be made anew takes what came before it, too.
+            # A consumer group that is created again also reads older messages.
             consumer_id="0",
             maxlen=KEPT_IN_STREAM,
             xread_block=BLOCK_SECONDS * 1000,
-            # What is fetched and not begun would wait here while others are idle.
+            # A message that is prefetched would wait here while other workers are idle.
             xread_count=1,
             # One connection listens; the others publish and acknowledge.
             max_connection_pool_size=settings.jobs_concurrency + 2,
@@ -72,7 +72,7 @@ class PatientBroker(RedisStreamBroker):
         )
 
     async def listen(self) -> AsyncGenerator[AckableMessage]:
-        """Give messages for ever, with a pause whenever Redis does not answer."""
+        """Yield messages for ever, with a pause while Redis is unavailable."""
         outage = Outage("broker")
         while True:
             try:
@@ -81,36 +81,36 @@ class PatientBroker(RedisStreamBroker):
                     async for message in messages:
                         outage.end()
                         yield message
-            except SILENCE as error:
+            except BROKER_ERRORS as error:
                 outage.begin(error)
                 await anyio.sleep(PAUSE_SECONDS)
 
 
 class OutboxScheduler(TaskiqScheduler):
-    """Writes to the outbox what is due, where taskiq would send it to the broker."""
+    """Writes due messages to the outbox, where taskiq would send them to the broker."""
 
     def __init__(
         self,
         entries: Sequence[Schedule],
         enqueue: Callable[[Schedule, datetime], Awaitable[None]],
     ) -> None:
-        """Take what is to be sent when."""
+        """Schedule these entries."""
         self._entries = {str(number): entry for number, entry in enumerate(entries)}
         self._enqueue = enqueue
-        # Its broker is asked for nothing.
+        # Its broker is not used.
         super().__init__(InMemoryBroker(), [FixedSource(self._entries)])
 
     async def on_ready(self, source: ScheduleSource, task: ScheduledTask) -> None:
-        """Write the message that is due in this minute."""
+        """Add the message that is due in this minute."""
         minute = datetime.now(UTC).replace(second=0, microsecond=0)
         await self._enqueue(self._entries[task.schedule_id], minute)
 
 
 class FixedSource(ScheduleSource):
-    """The schedules that the code states."""
+    """The schedules that are defined in code."""
 
     def __init__(self, entries: dict[str, Schedule]) -> None:
-        """Take them by the names that they go by here."""
+        """Store the entries by their ids."""
         self._tasks = [
             ScheduledTask(
                 task_name=entry.message.name,
@@ -124,14 +124,14 @@ class FixedSource(ScheduleSource):
         ]
 
     async def get_schedules(self) -> list[ScheduledTask]:
-        """Give all of them."""
+        """Return all schedules."""
         return self._tasks
 
 
 @asynccontextmanager
 async def open_publisher(settings: ServiceSettings) -> AsyncIterator[Publish]:
-    """Give what hands ids to the broker; this connects to nothing."""
-    broker = PatientBroker(settings)
+    """Yield the function that publishes ids to the broker; this does not connect."""
+    broker = ReconnectingBroker(settings)
     task = broker.register_task(_do_nothing, TASK)
 
     async def publish(message_id: UUID) -> None:
@@ -139,7 +139,7 @@ async def open_publisher(settings: ServiceSettings) -> AsyncIterator[Publish]:
         try:
             with anyio.fail_after(settings.redis_seconds):
                 await task.kicker().with_task_id(name).kiq(name)
-        except NOT_SENT as error:
+        except SEND_ERRORS as error:
             raise BrokerUnavailableError from error
 
     try:
@@ -149,7 +149,7 @@ async def open_publisher(settings: ServiceSettings) -> AsyncIterator[Publish]:
 
 
 async def _do_nothing(message_id: str) -> None:
-    """Stand for the task where it is sent."""
+    """Define the task for the publisher, which never runs it."""
 
 
 async def consume(
@@ -157,10 +157,10 @@ async def consume(
     run: Callable[[UUID], Awaitable[None]],
     stopping: anyio.Event,
 ) -> None:
-    """Run what arrives, some at a time, until it is told to stop and they have ended."""
-    # Every delivery would otherwise be a line, beside those of its job.
+    """Run the jobs of received ids until ``stopping`` is set and they have ended."""
+    # Otherwise each delivery logs a line, in addition to those of its job.
     logging.getLogger("taskiq").setLevel(logging.WARNING)
-    broker = PatientBroker(settings)
+    broker = ReconnectingBroker(settings)
 
     async def deliver(
         message_id: str, delivery: Annotated[Context, TaskiqDepends()]
@@ -168,8 +168,9 @@ async def consume(
         try:
             await run(UUID(message_id))
         finally:
-            # Unacknowledged, it would be delivered again, and then be skipped.
-            with suppress(*SILENCE):
+            # Without an acknowledgement, it would be delivered again, and then be
+            # skipped.
+            with suppress(*BROKER_ERRORS):
                 await delivery.ack()
 
     broker.register_task(deliver, TASK)
@@ -200,7 +201,7 @@ async def schedule(
     enqueue: Callable[[Schedule, datetime], Awaitable[None]],
     stopping: anyio.Event,
 ) -> None:
-    """Have messages written when they are due, until it is told to stop."""
+    """Add messages to the outbox when they are due, until ``stopping`` is set."""
     logging.getLogger("taskiq").setLevel(logging.WARNING)
     async with anyio.create_task_group() as group:
         group.start_soon(run_scheduler_task, OutboxScheduler(entries, enqueue))

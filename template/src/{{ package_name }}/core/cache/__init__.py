@@ -1,1 +1,1 @@
-"""Reads kept for a short time, in memory or in Redis."""
+"""Read cache: responses of routes, invalidated after the commit of a change."""

@@ -1,14 +1,14 @@
-"""A cache that each process has for itself."""
+"""Cache store in the memory of each process."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-from .reading import Busy, Found, Leased
+from .reading import Hit, LeaseHeld, LeaseTaken
 
 MOST_ENTRIES = 10_000
-"""The entries that have not been asked for the longest make room for new ones."""
+"""Above this, the least recently used entries are evicted."""
 
 
 @dataclass(frozen=True)
@@ -21,31 +21,33 @@ class Entry:
 
 
 class MemoryCacheStore:
-    """Keeps content in this process; other processes hear nothing of a change.
+    """Stores content in this process; other processes do not see an invalidation.
 
-    Nothing in it awaits, so that each method happens in one step.
+    Nothing in it awaits, so that each method is one atomic step.
     """
 
     def __init__(self) -> None:
-        """Start with nothing."""
+        """Start empty."""
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
-    async def take(self, key: str, token: str, seconds: float) -> Found | Leased | Busy:
-        """Give the content, or else a lease for a time unless somebody holds it."""
+    async def take(
+        self, key: str, token: str, seconds: float
+    ) -> Hit | LeaseTaken | LeaseHeld:
+        """Return the content, or else take a lease with a TTL if none is held."""
         entry = self._entries.get(key)
         if entry is None or entry.expires_at <= monotonic():
             self._put(key, Entry(monotonic() + seconds, token=token))
-            return Leased()
+            return LeaseTaken()
         self._entries.move_to_end(key)
-        return Busy() if entry.content is None else Found(entry.content)
+        return LeaseHeld() if entry.content is None else Hit(entry.content)
 
     async def fill(self, key: str, token: str, content: bytes, seconds: float) -> None:
-        """Keep content for a time, if the lease is still this one."""
+        """Store content with a TTL, if the lease still has this token."""
         if self._is_leased(key, token):
             self._put(key, Entry(monotonic() + seconds, content=content))
 
     async def release(self, key: str, token: str) -> None:
-        """Give the lease back, if it is still this one."""
+        """Return the lease, if it still has this token."""
         if self._is_leased(key, token):
             del self._entries[key]
 

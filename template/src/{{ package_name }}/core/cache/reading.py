@@ -1,27 +1,24 @@
-"""Cache-aside: read from the cache, or from the database and then into the cache.
+"""Cache-aside: read from the cache, or else load and store the content.
 
-What makes it safe is the lease. Whoever finds nothing takes a lease on the key, and
-only the holder of the lease may fill it. So of many readers at once one asks the
-database, and the others wait for what it finds. Invalidating a key also takes the
-lease away: whoever read the database before the change cannot store it after it.
+Leases make this safe. A reader that misses takes a lease on the key, and only the
+holder of the lease may store content. So of many concurrent readers one loads, and the
+others wait for its content (no stampede). An invalidation also removes the lease: a
+reader that loaded before the change cannot store old content after it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Annotated, Protocol, TypeVar
-from uuid import UUID, uuid4
+from typing import Protocol, TypeVar
+from uuid import uuid4
 
 import anyio
 import structlog
-from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..database.session import after_commit
 from ..errors import UnavailableError
-from ..settings import ServiceSettings
+from .settings import CacheSettings
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -29,106 +26,104 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 FIRST_WAIT_SECONDS = 0.005
 LONGEST_WAIT_SECONDS = 0.05
-"""How often a reader looks whether the holder of the lease is done."""
+"""Backoff of a reader that waits for the holder of the lease."""
 
-SETTLE_SECONDS = 0.5
-"""How often an invalidation is tried again while the store does not answer."""
+RETRY_SECONDS = 0.5
+"""Time between retries of an invalidation while the store is unavailable."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """The content that a store has."""
+class Hit:
+    """The store has this content."""
 
     content: bytes
 
 
 @dataclass(frozen=True)
-class Leased:
-    """The store has nothing, and the asker now holds the lease."""
+class LeaseTaken:
+    """The store has no content, and this reader now holds the lease."""
 
 
 @dataclass(frozen=True)
-class Busy:
-    """The store has nothing, and somebody else holds the lease."""
+class LeaseHeld:
+    """The store has no content, and another reader holds the lease."""
 
 
 class CacheStore(Protocol):
-    """Where content is kept; each of these happens in one step.
+    """Stores content; each method is one atomic step.
 
     All of them raise UnavailableError when the store cannot be reached.
     """
 
-    async def take(self, key: str, token: str, seconds: float) -> Found | Leased | Busy:
-        """Give the content, or else a lease for a time unless somebody holds it."""
+    async def take(
+        self, key: str, token: str, seconds: float
+    ) -> Hit | LeaseTaken | LeaseHeld:
+        """Return the content, or else take a lease with a TTL if none is held."""
 
     async def fill(self, key: str, token: str, content: bytes, seconds: float) -> None:
-        """Keep content for a time, if the lease is still this one."""
+        """Store content with a TTL, if the lease still has this token."""
 
     async def release(self, key: str, token: str) -> None:
-        """Give the lease back, if it is still this one."""
+        """Return the lease, if it still has this token."""
 
     async def drop(self, keys: Sequence[str]) -> None:
         """Remove contents and leases alike."""
 
 
 class Cache:
-    """Reads through a store, and works without it while it cannot be reached."""
+    """Reads through a store, and without it while it is unavailable."""
 
-    def __init__(self, store: CacheStore, settings: ServiceSettings) -> None:
-        """Take the store.
+    def __init__(self, store: CacheStore, settings: CacheSettings) -> None:
+        """Use a store.
 
         Args:
-            store: Where content is kept.
-            settings: How long it is kept; and how long the database may take, which
-                is how long a reader may need a lease.
+            store: Where content is stored.
+            settings: The TTL of content, and the timeout of the database, which is the
+                TTL of a lease.
         """
         self._store = store
         self._seconds = settings.cache_seconds
         self._lease_seconds = settings.database_seconds
-        self._unsettled: set[str] = set()
-        self._has_unsettled = asyncio.Event()
+        self._stale: set[str] = set()
+        self._has_stale = asyncio.Event()
 
     async def read(
-        self,
-        key: str,
-        schema: type[Schema],
-        load: Callable[[], Awaitable[Schema | None]],
-    ) -> Schema | None:
-        """Give what is cached, or load it and cache it; ``None`` is never cached."""
-        if key in self._unsettled:
+        self, key: str, schema: type[Schema], load: Callable[[], Awaitable[Schema]]
+    ) -> Schema:
+        """Return the cached content, or load and cache it."""
+        if key in self._stale:
             return await load()
         token = uuid4().hex
         try:
             taken = await self._take(key, token)
         except UnavailableError:
             return await load()
-        if isinstance(taken, Found):
+        if isinstance(taken, Hit):
             with suppress(ValidationError):
                 return schema.model_validate_json(taken.content)
-            # An older release wrote it. The next reader fills it in today's shape.
+            # An older release stored it. The next reader stores it in the new shape.
             await self.invalidate([key])
-        if not isinstance(taken, Leased):
+        if not isinstance(taken, LeaseTaken):
             return await load()
         return await self._load_and_fill(key, token, load)
 
     async def invalidate(self, keys: Sequence[str]) -> None:
-        """Remove content that is no longer true; call it after the commit.
+        """Remove content that has changed; call it after the commit.
 
-        Before the commit it would be useless: a reader would store the old content
-        again. When the store cannot be reached, this process reads past it for these
-        keys until they are removed; other processes may show the old content for as
-        long as it is kept.
+        Before the commit, a reader would store the old content again. While the store
+        is unavailable, this process bypasses it for these keys until they are removed;
+        other processes may return the old content until its TTL ends.
         """
         try:
             await self._store.drop(keys)
         except UnavailableError:
             log.warning("cache_not_invalidated", keys=len(keys))
-            self._unsettled.update(keys)
-            self._has_unsettled.set()
+            self._stale.update(keys)
+            self._has_stale.set()
 
     @asynccontextmanager
     async def settling(self) -> AsyncIterator[None]:
-        """Remove in the background what could not be removed at once."""
+        """Retry failed invalidations in the background."""
         task = asyncio.create_task(self._settle())
         try:
             yield
@@ -139,38 +134,38 @@ class Cache:
 
     async def _settle(self) -> None:
         while True:
-            await self._has_unsettled.wait()
-            keys = list(self._unsettled)
+            await self._has_stale.wait()
+            keys = list(self._stale)
             try:
                 await self._store.drop(keys)
             except UnavailableError:
-                await anyio.sleep(SETTLE_SECONDS)
+                await anyio.sleep(RETRY_SECONDS)
                 continue
-            self._unsettled.difference_update(keys)
-            if not self._unsettled:
-                self._has_unsettled.clear()
+            self._stale.difference_update(keys)
+            if not self._stale:
+                self._has_stale.clear()
 
-    async def _take(self, key: str, token: str) -> Found | Leased | Busy:
+    async def _take(self, key: str, token: str) -> Hit | LeaseTaken | LeaseHeld:
         wait = FIRST_WAIT_SECONDS
-        taken: Found | Leased | Busy = Busy()
-        # Whoever holds the lease that long is gone or too slow to wait for.
+        taken: Hit | LeaseTaken | LeaseHeld = LeaseHeld()
+        # A reader that holds the lease for longer has crashed or is too slow.
         with anyio.move_on_after(self._lease_seconds):
             while True:
                 taken = await self._store.take(key, token, self._lease_seconds)
-                if not isinstance(taken, Busy):
+                if not isinstance(taken, LeaseHeld):
                     break
                 await anyio.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT_SECONDS)
         return taken
 
     async def _load_and_fill(
-        self, key: str, token: str, load: Callable[[], Awaitable[Schema | None]]
-    ) -> Schema | None:
+        self, key: str, token: str, load: Callable[[], Awaitable[Schema]]
+    ) -> Schema:
         loaded: Schema | None = None
         try:
             loaded = await load()
         finally:
-            # Also when the request is cancelled, for others wait for the lease.
+            # Also when the request is cancelled, because others wait for the lease.
             with anyio.CancelScope(shield=True), suppress(UnavailableError):
                 if loaded is None:
                     await self._store.release(key, token)
@@ -178,52 +173,3 @@ class Cache:
                     content = loaded.model_dump_json().encode()
                     await self._store.fill(key, token, content, self._seconds)
         return loaded
-
-
-class RecordCache:
-    """The cache as one request's transaction may use it, for one kind of record."""
-
-    def __init__(self, cache: Cache, session: AsyncSession, *scope: object) -> None:
-        """Work beside a transaction.
-
-        Args:
-            cache: Where records are read through.
-            session: The transaction that records are read and changed in.
-            scope: What kind of record, and whose: nobody reads beyond their scope.
-        """
-        self._cache = cache
-        self._session = session
-        self._scope = ":".join(map(str, scope))
-        self._changed: set[str] = set()
-
-    async def read(
-        self,
-        record_id: UUID,
-        schema: type[Schema],
-        load: Callable[[], Awaitable[Schema | None]],
-    ) -> Schema | None:
-        """Give what clients see of a record, loaded only when it is not cached."""
-        key = self._key(record_id)
-        if key in self._changed:
-            # What this transaction has not committed yet is for nobody else to see.
-            return await load()
-        return await self._cache.read(key, schema, load)
-
-    def forget(self, record_id: UUID) -> None:
-        """Note that a record has changed: once that is committed, it is uncached."""
-        key = self._key(record_id)
-        if key not in self._changed:
-            self._changed.add(key)
-            after_commit(self._session, lambda: self._cache.invalidate([key]))
-
-    def _key(self, record_id: UUID) -> str:
-        return f"{self._scope}:{record_id}"
-
-
-async def get_cache(request: Request) -> Cache:
-    """Give the cache that the lifespan made."""
-    cache: Cache = request.state["cache"]
-    return cache
-
-
-CacheDep = Annotated[Cache, Depends(get_cache)]

@@ -1,11 +1,11 @@
-"""A cache that all processes of the service share, in Redis."""
+"""Cache store that all processes of the service share, in Redis."""
 
 from collections.abc import Sequence
 
 from ..redis.client import RedisClient
-from .reading import Busy, Found, Leased
+from .reading import Hit, LeaseHeld, LeaseTaken
 
-# The first byte tells a lease from content.
+# The first byte distinguishes a lease from content.
 LEASE = b"l"
 CONTENT = b"c"
 
@@ -32,28 +32,30 @@ end
 
 
 class RedisCacheStore:
-    """Keeps content in Redis; a change in one process is seen by all."""
+    """Stores content in Redis; all processes see an invalidation."""
 
     def __init__(self, client: RedisClient) -> None:
-        """Use a client's connections and its limits on time."""
+        """Use a client's connections and timeouts."""
         self._client = client
         self._take = client.connections.register_script(TAKE)
         self._fill = client.connections.register_script(FILL)
         self._release = client.connections.register_script(RELEASE)
 
-    async def take(self, key: str, token: str, seconds: float) -> Found | Leased | Busy:
-        """Give the content, or else a lease for a time unless somebody holds it."""
+    async def take(
+        self, key: str, token: str, seconds: float
+    ) -> Hit | LeaseTaken | LeaseHeld:
+        """Return the content, or else take a lease with a TTL if none is held."""
         lease = _lease(token)
         arguments: list[bytes | int] = [lease, _milliseconds(seconds)]
         kept: bytes = await self._client.run(
             lambda: self._take(keys=[self._name(key)], args=arguments)
         )
         if kept.startswith(CONTENT):
-            return Found(kept.removeprefix(CONTENT))
-        return Leased() if kept == lease else Busy()
+            return Hit(kept.removeprefix(CONTENT))
+        return LeaseTaken() if kept == lease else LeaseHeld()
 
     async def fill(self, key: str, token: str, content: bytes, seconds: float) -> None:
-        """Keep content for a time, if the lease is still this one."""
+        """Store content with a TTL, if the lease still has this token."""
         arguments: list[bytes | int] = [
             _lease(token),
             CONTENT + content,
@@ -64,7 +66,7 @@ class RedisCacheStore:
         )
 
     async def release(self, key: str, token: str) -> None:
-        """Give the lease back, if it is still this one."""
+        """Return the lease, if it still has this token."""
         arguments = [_lease(token)]
         await self._client.run(
             lambda: self._release(keys=[self._name(key)], args=arguments)

@@ -1,101 +1,38 @@
-"""The database: one engine for a process, one transaction for a request."""
+"""One engine per process, and one transaction per request."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Annotated, Any
-from uuid import UUID, uuid4
+from functools import partial
+from typing import Annotated
 
 import anyio
-from fastapi import Depends, Request
-from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, text
+from fastapi import Depends, FastAPI, Request
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from ..errors import ServiceError
-from ..settings import ServiceSettings
-from .dialect import connect_arguments, prepare_engine
+from ..http.health import add_readiness_check
+from ..lifespan import State, add_lifespan
+from .dialect import DatabaseSettings, connect_arguments, prepare_engine
+from .problems import add_database_problem_handlers
 
 Sessions = async_sessionmaker[AsyncSession]
 
 RECYCLE_SECONDS = 1800
-"""Older connections are replaced, before a proxy in between forgets them."""
+"""Older connections are replaced, before a proxy in between drops them."""
 
 AFTER_COMMIT = "after_commit"
+"""Key of `session.info`: asynchronous functions to call after the commit. They must not
+raise, because a commit cannot be rolled back."""
 
 
-def utc_now() -> datetime:
-    """Give the present moment, aware of its time zone."""
-    return datetime.now(UTC)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment that is always read as UTC, also where the database keeps no zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(
-        self, value: datetime | None, dialect: Dialect
-    ) -> datetime | None:
-        """Store UTC, so that text compares as time does."""
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(
-        self, value: datetime | None, dialect: Dialect
-    ) -> datetime | None:
-        """Mark what was read as UTC."""
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=UTC)
-
-
-class Base(DeclarativeBase):
-    """The base of all models; its names for constraints let migrations find them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {datetime: UtcDateTime()}  # noqa: RUF012
-
-
-class Record:
-    """What every table has: an id that tells nothing, and two moments in UTC."""
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
-    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
-
-
-class Versioned:
-    """What a record has of which no change may be lost: a count of them.
-
-    Every UPDATE and DELETE names the version that was read, and fails when another
-    transaction has stored a newer one.
-    """
-
-    version: Mapped[int]
-
-    @declared_attr.directive
-    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805
-        """Tell SQLAlchemy which column counts."""
-        return {"version_id_col": cls.version}
-
-
-@asynccontextmanager
-async def open_engine(settings: ServiceSettings) -> AsyncIterator[AsyncEngine]:
-    """Make the engine, and close its connections at the end."""
+def make_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """Make the engine; this connects to nothing."""
     engine = create_async_engine(
         settings.database_url.get_secret_value(),
         connect_args=connect_arguments(settings),
@@ -104,14 +41,38 @@ async def open_engine(settings: ServiceSettings) -> AsyncIterator[AsyncEngine]:
         pool_timeout=settings.database_seconds,
         pool_recycle=RECYCLE_SECONDS,
         pool_pre_ping=True,
-        # An error's text would otherwise carry what was being stored.
+        # An error's text would otherwise contain the values that were being stored.
         hide_parameters=True,
     )
     prepare_engine(engine, settings)
+    return engine
+
+
+@asynccontextmanager
+async def open_engine(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
+    """Make the engine, and close its connections at the end."""
+    engine = make_engine(settings)
     try:
         yield engine
     finally:
         await engine.dispose()
+
+
+def add_database(app: FastAPI, settings: DatabaseSettings) -> AsyncEngine:
+    """Give every request a transaction, and return the engine."""
+    engine = make_engine(settings)
+
+    @asynccontextmanager
+    async def share_sessions() -> AsyncIterator[State]:
+        try:
+            yield {"sessions": sessions_of(engine)}
+        finally:
+            await engine.dispose()
+
+    add_lifespan(app, share_sessions)
+    add_readiness_check(app, "database", partial(check_database, engine))
+    add_database_problem_handlers(app)
+    return engine
 
 
 def sessions_of(engine: AsyncEngine) -> Sessions:
@@ -120,50 +81,38 @@ def sessions_of(engine: AsyncEngine) -> Sessions:
 
 
 async def check_database(engine: AsyncEngine) -> None:
-    """Ask the database for an answer.
-
-    Raises:
-        Exception: whatever the driver raises when there is none.
-    """
+    """Execute a query, which raises when the database does not respond."""
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
 
 
-def after_commit(session: AsyncSession, call: Callable[[], Awaitable[None]]) -> None:
-    """Have something done once the session's transaction is committed, if it is.
-
-    It must not fail: what is committed cannot be taken back.
-    """
-    session.info.setdefault(AFTER_COMMIT, []).append(call)
-
-
 async def commit(session: AsyncSession) -> None:
-    """Commit, and then do what waits for it."""
+    """Commit, and then call the functions that were left for after the commit."""
     await session.commit()
     await follow_commit(session)
 
 
 async def follow_commit(session: AsyncSession) -> None:
-    """Do what waits for the commit that has just been made."""
-    # The change is made, so these follow even if the request is cancelled now.
+    """Call the functions that were left for after the commit."""
+    # The change is stored, so they are called even if the request is cancelled now.
     with anyio.CancelScope(shield=True):
         for call in session.info.pop(AFTER_COMMIT, []):
             await call()
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """Give one request one transaction: commit on success, roll back on an error."""
+    """Give each request one transaction: commit on success, roll back on an error."""
     sessions: Sessions = request.state["sessions"]
     async with sessions() as session:
         try:
             yield session
         except ServiceError as error:
-            if error.keeps_changes:
+            if error.commit_on_error:
                 await commit(session)
             raise
         await commit(session)
 
 
-# "function" scope commits before the answer leaves. The default would answer 201
+# "function" scope commits before the response is sent. The default would send 201
 # first and only then discover that the commit failed.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]

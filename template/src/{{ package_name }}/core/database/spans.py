@@ -1,4 +1,4 @@
-"""A span for each statement that the database is asked to carry out."""
+"""A span for each statement that is sent to the database."""
 
 from opentelemetry.instrumentation.sqlalchemy.engine import EngineTracer
 from opentelemetry.metrics import NoOpMeterProvider
@@ -8,14 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 SCOPE = "opentelemetry.instrumentation.sqlalchemy"
 
 
-def trace_engine(engine: AsyncEngine, provider: TracerProvider) -> None:
-    """Trace one engine until it is disposed of.
+def trace_engine(engine: AsyncEngine, provider: TracerProvider | None) -> None:
+    """Trace one engine, if anything is traced.
 
     This is the part of OpenTelemetry's instrumentor that watches an engine. The
     instrumentor itself refuses SQLAlchemy 2.1, although it works with it, and would
     have every engine of the process report to one application.
     """
-    # It also counts connections, for nobody.
+    if provider is None:
+        return
+    # It also counts connections, which pool.py does.
     meter = NoOpMeterProvider().get_meter(SCOPE)
     EngineTracer(  # type: ignore[no-untyped-call]
         provider.get_tracer(SCOPE),

@@ -1,21 +1,17 @@
-"""The forms in which platforms hand out a database URL, made one."""
+"""Conversion of the database URLs that platforms provide."""
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 
 def async_url(url: str, driver: str) -> str:
-    """Name the asynchronous driver in a database URL.
+    """Name the driver, such as ``postgresql+asyncpg``, in a database URL.
 
-    Platforms hand out ``postgres://`` and ``sslmode=``; SQLAlchemy wants the driver
+    Platforms provide ``postgres://`` and ``sslmode=``; SQLAlchemy requires the driver
     in the scheme, and asyncpg calls the parameter ``ssl``.
 
-    Args:
-        url: The URL as it was given.
-        driver: The dialect and driver to use, such as ``postgresql+asyncpg``.
-
     Raises:
-        ValueError: it is not the URL of a database that the driver can reach.
+        ValueError: it is not the URL of a database of this dialect.
     """
     dialect = driver.partition("+")[0]
     try:
@@ -23,8 +19,8 @@ def async_url(url: str, driver: str) -> str:
     except ArgumentError:
         message = f"must be a URL that starts with {dialect}://"
         raise ValueError(message) from None
-    aliases = {"postgres"} if dialect == "postgresql" else set()
-    if parsed.drivername not in {dialect, driver} | aliases:
+    # "postgres" is the former name of "postgresql".
+    if parsed.drivername not in {dialect, driver, dialect.removesuffix("ql")}:
         message = f"must start with {dialect}://"
         raise ValueError(message)
     if not parsed.database:

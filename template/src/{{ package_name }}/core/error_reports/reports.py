@@ -1,30 +1,28 @@
-"""Errors that nobody expected, reported to Sentry: what, where and when, but not whose.
+"""Unexpected errors, reported to Sentry: what, where and when, but no personal data.
 
 Sentry's integrations are left out. They would change the logging and the libraries of
-the whole process, report an error once for each layer it passes, and add what the
-request carried. An unhandled error passes one place here, which reports it.
+the whole process, report an error once for each layer it passes, and add the request's
+content. An unhandled error passes one layer here, which reports it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import sentry_sdk
 from fastapi import FastAPI
 from sentry_sdk.types import Event, Hint
 from sentry_sdk.utils import event_from_exception
-from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..about import DISTRIBUTION, VERSION
-from ..discovery import PACKAGE
+from ..about import DISTRIBUTION, PACKAGE, VERSION
 from ..export.redaction import redacted
-from ..export.shutdown import SECONDS_TO_END
+from ..export.shutdown import SECONDS_TO_END, close_within_timeout
+from ..http.middleware import Layer, add_layer
 from ..http.request_id import SCOPE_KEY
 from ..http.route_template import route_template
-from ..settings import ServiceSettings
-
-REPORTED = "reported_error"
+from ..lifespan import State, add_lifespan
+from .settings import ErrorReportSettings
 
 
 def _no_trace() -> dict[str, str]:
@@ -32,32 +30,31 @@ def _no_trace() -> dict[str, str]:
 
 
 class ErrorReports:
-    """What reports the errors of one application, if there is a Sentry to report to."""
+    """The error reports of one application; nothing is sent without a DSN."""
 
     def __init__(
         self,
-        settings: ServiceSettings,
+        settings: ErrorReportSettings,
         current_trace: Callable[[], dict[str, str]] = _no_trace,
     ) -> None:
-        """Prepare it; nothing is sent before `open`.
+        """Store the configuration; nothing is sent before `open`.
 
         Args:
-            settings: Where to, and from which environment.
-            current_trace: Gives the ids of the trace that is going on.
+            settings: The Sentry project and the environment.
+            current_trace: Returns the ids of the current trace.
         """
         self._settings = settings
         self._current_trace = current_trace
         self._client: sentry_sdk.Client | None = None
 
-    def watch_requests(self, app: FastAPI) -> None:
-        """Report what no error handler has handled."""
-        if not self._settings.sentry_dsn.get_secret_value():
-            return
-        # Innermost, because the middleware outside of it answers what it catches;
-        # and outermost, because middleware can fail, too.
-        app.user_middleware.append(Middleware(AttendedMiddleware, reports=self))
-        app.user_middleware.append(Middleware(ErrorReportsMiddleware, reports=self))
-        app.add_middleware(ErrorReportsMiddleware, reports=self)
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Send reports until the end, then flush the queue within a timeout."""
+        self.open()
+        try:
+            yield
+        finally:
+            await close_within_timeout(self.close)
 
     def open(self) -> None:
         """Begin to report."""
@@ -65,17 +62,17 @@ class ErrorReports:
             self._client = make_client(self._settings)
 
     def close(self) -> None:
-        """Send what is left, for as long as that may take."""
+        """Flush the queue, within the timeout."""
         client, self._client = self._client, None
         if client is not None:
             client.close(timeout=SECONDS_TO_END)
 
     @contextmanager
-    def attending(self, tags: Mapping[str, str]) -> Iterator[None]:
-        """Let `sentry_sdk` report from within to this application's Sentry.
+    def tagged_scope(self, tags: Mapping[str, str]) -> Iterator[None]:
+        """Send what is reported inside with `sentry_sdk` to this application's Sentry.
 
         Args:
-            tags: What every report from within is found by.
+            tags: The tags of every report from inside.
         """
         with sentry_sdk.isolation_scope() as scope:
             if self._client is not None:
@@ -90,9 +87,9 @@ class ErrorReports:
         """Report one error.
 
         Args:
-            error: What happened.
-            transaction: What it happened in: a route, a job.
-            tags: What the report is found by.
+            error: The error.
+            transaction: Where it happened: a route, a job.
+            tags: The tags of the report.
         """
         if self._client is None:
             return
@@ -105,12 +102,12 @@ class ErrorReports:
         event["transaction_info"] = {"source": "route"}
         if trace := self._current_trace():
             event["contexts"] = {"trace": {**trace}}
-        with self.attending(tags):
+        with self.tagged_scope(tags):
             sentry_sdk.get_current_scope().capture_event(event, hint)
 
 
 class ErrorReportsMiddleware:
-    """Reports every error that passes, once."""
+    """Reports unexpected errors, and enables `sentry_sdk` in a request's code."""
 
     def __init__(self, app: ASGIApp, reports: ErrorReports) -> None:
         """Wrap the next application."""
@@ -118,34 +115,45 @@ class ErrorReportsMiddleware:
         self._reports = reports
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through, and report what falls out."""
+        """Pass the request on, and report what is raised."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
-            await self._app(scope, receive, send)
+            with self._reports.tagged_scope(_tags(scope)):
+                await self._app(scope, receive, send)
         except Exception as error:
-            if scope.get(REPORTED) is not error:
-                scope[REPORTED] = error
-                self._reports.report(error, route_template(scope), _tags(scope))
+            self._reports.report(error, route_template(scope), _tags(scope))
             raise
 
 
-class AttendedMiddleware:
-    """Lets a request's own code report something, by `sentry_sdk` itself."""
+@asynccontextmanager
+async def open_error_reports(
+    settings: ErrorReportSettings,
+    current_trace: Callable[[], dict[str, str]] = _no_trace,
+) -> AsyncIterator[ErrorReports]:
+    """Report errors of what a process does outside of requests."""
+    reports = ErrorReports(settings, current_trace)
+    async with reports.running():
+        yield reports
 
-    def __init__(self, app: ASGIApp, reports: ErrorReports) -> None:
-        """Wrap the application."""
-        self._app = app
-        self._reports = reports
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Attend to one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        with self._reports.attending(_tags(scope)):
-            await self._app(scope, receive, send)
+def add_error_reports(
+    app: FastAPI,
+    settings: ErrorReportSettings,
+    current_trace: Callable[[], dict[str, str]] = _no_trace,
+) -> None:
+    """Report unexpected errors of requests."""
+    reports = ErrorReports(settings, current_trace)
+
+    @asynccontextmanager
+    async def send() -> AsyncIterator[State]:
+        async with reports.running():
+            yield {}
+
+    add_lifespan(app, send)
+    if settings.sentry_dsn.get_secret_value():
+        add_layer(app, Layer.ERROR_REPORTS, ErrorReportsMiddleware, reports=reports)
 
 
 def _tags(scope: Scope) -> dict[str, str]:
@@ -155,8 +163,8 @@ def _tags(scope: Scope) -> dict[str, str]:
     }
 
 
-def make_client(settings: ServiceSettings) -> sentry_sdk.Client:
-    """Make a client that no other application uses and that collects nothing itself."""
+def make_client(settings: ErrorReportSettings) -> sentry_sdk.Client:
+    """Make a client for this application alone, without Sentry's integrations."""
     return sentry_sdk.Client(
         dsn=settings.sentry_dsn.get_secret_value(),
         release=f"{DISTRIBUTION}@{VERSION}",
@@ -176,7 +184,7 @@ def make_client(settings: ServiceSettings) -> sentry_sdk.Client:
 
 
 def without_values(event: Event, hint: Hint) -> Event:
-    """Leave in a report what says where the error is, and nothing of whom it met."""
+    """Remove personal data and values from a report, and keep the location."""
     personal: Any = event
     for part in ("user", "breadcrumbs", "extra"):
         personal.pop(part, None)

@@ -1,4 +1,4 @@
-"""Ends what talks to others in the background, without waiting for them for long."""
+"""Ends background exports within a timeout."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from threading import Thread
 import anyio
 
 SECONDS_TO_END = 2.0
-"""How long a stop may be delayed by somebody who does not answer."""
+"""How long a collector that does not respond may delay the shutdown."""
 
 
-async def end_in_time(*ends: Callable[[], None]) -> None:
-    """Make all of these blocking calls at once, and leave those that take too long.
+async def close_within_timeout(*ends: Callable[[], None]) -> None:
+    """Run these blocking calls concurrently, and abandon those that time out.
 
-    Each has a thread of its own that dies with the process. Threads of a pool would
-    be waited for when the event loop closes.
+    Each has its own daemon thread, which ends with the process. Closing the event loop
+    would wait for threads of a pool.
     """
     ended = [_start(end) for end in ends]
     with anyio.move_on_after(SECONDS_TO_END, shield=True):
@@ -29,7 +29,7 @@ def _start(end: Callable[[], None]) -> asyncio.Event:
 
     def run() -> None:
         end()
-        # Where it took too long, the loop is gone, and nobody waits any more.
+        # After the timeout the loop may be closed, and nothing waits any more.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(ended.set)
 

@@ -1,7 +1,7 @@
-"""Rows of the database as Polars frames, a batch at a time.
+"""Query results as Polars frames, one batch at a time.
 
-Importing Polars takes a while and some memory, so what serves requests does not
-import this module; a command does, once it is run.
+Importing Polars takes time and memory, so only commands import this module, when they
+run, and never the process that serves requests.
 """
 
 from collections.abc import AsyncGenerator, Iterable
@@ -12,20 +12,20 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 BATCH_ROWS = 10_000
-"""How many rows are in memory at a time."""
+"""The number of rows per batch in memory."""
 
 
 async def frames_of(
     engine: AsyncEngine, statement: Select[*tuple[Any, ...]], schema: pl.Schema
 ) -> AsyncGenerator[pl.DataFrame]:
-    """Give the rows of a query, in frames that fit into memory, however many there are.
+    """Yield the rows of a query as frames, with one batch in memory at a time.
 
-    The database keeps the rest: the rows come through a cursor on its side, and from
-    one moment, even if others write meanwhile.
+    The rows come through a server-side cursor from one snapshot, even if other
+    transactions write meanwhile.
 
     Args:
         engine: The database.
-        statement: What to select.
+        statement: The query.
         schema: The columns' types, in the order of the statement; UUIDs are text.
     """
     in_batches = statement.execution_options(yield_per=BATCH_ROWS)

@@ -1,1 +1,1 @@
-"""HTTP: middleware, errors, pages, health, documentation."""
+"""HTTP: middleware, problem details, pagination, entity tags, probes, documentation."""

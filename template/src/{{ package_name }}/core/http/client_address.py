@@ -1,4 +1,4 @@
-"""Who a request comes from, as limits count it."""
+"""The address of a request's client, as limits count it."""
 
 import ipaddress
 from typing import Annotated
@@ -7,34 +7,33 @@ from fastapi import Depends, Request
 from starlette.types import Scope
 
 IPV6_PREFIX = 64
-"""A single IPv6 customer has at least so many addresses to choose from."""
+"""A single IPv6 customer has at least a network of this size to choose from."""
 
 UNKNOWN = "unknown"
-"""Everybody whose address is not one: they share one count, so nobody escapes it."""
+"""All clients without a valid address: they share one count."""
 
 
 def client_address(scope: Scope) -> str:
-    """Give the client's address; of an IPv6 address, the network.
+    """Return the client's address; of an IPv6 address, the network.
 
-    It is the connection's. The server puts the address from ``X-Forwarded-For`` in
-    its place, but only for connections from FORWARDED_ALLOW_IPS: from anybody else
-    that header is a claim, and is not read here either.
+    It is the connection's address. The server replaces it by the one in
+    ``X-Forwarded-For``, but only for connections from FORWARDED_ALLOW_IPS: from other
+    clients that header is a claim, and is not read here either.
     """
     client = scope.get("client")
     try:
         address = ipaddress.ip_address(client[0] if client else "")
     except ValueError:
         return UNKNOWN
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    network = ipaddress.IPv6Network((int(address), IPV6_PREFIX), strict=False)
-    return str(network)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False))
+        address = address.ipv4_mapped
+    return str(address)
 
 
 async def get_client_address(request: Request) -> str:
-    """Give the address to a route that asks for it."""
+    """Return the client's address."""
     return client_address(request.scope)
 
 

@@ -1,33 +1,39 @@
-"""Pages by keyset: each one starts after the last row of the one before.
+"""Keyset pagination: each page starts after the last row of the previous one.
 
 Unlike an offset, a keyset neither skips nor repeats a row when others are added
-while somebody turns the pages, and the last page costs no more than the first.
+between two requests, and the last page costs no more than the first.
 """
 
 import base64
-import binascii
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Generic, Self, TypeVar
+from typing import Annotated, Generic, Protocol, Self, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
 
 from ..errors import InvalidRequestError
 
 MAX_LIMIT = 100
+POSITION = TypeAdapter(tuple[AwareDatetime, UUID])
 
-Row = TypeVar("Row")
+Schema = TypeVar("Schema", bound=BaseModel)
 
 
-class Page(BaseModel, Generic[Row]):
-    """Some of a list, and where the next ones start."""
+class Row(Protocol):
+    """What a list is ordered by."""
 
-    items: list[Row]
-    limit: int = Field(description="How many were asked for.")
+    id: UUID
+    created_at: datetime
+
+
+class Page(BaseModel, Generic[Schema]):
+    """A part of a list, and the cursor of the next part."""
+
+    items: list[Schema]
+    limit: int = Field(description="The requested page size.")
     next_cursor: str | None = Field(
         description="Pass it as `cursor` to read on; null on the last page."
     )
@@ -35,65 +41,56 @@ class Page(BaseModel, Generic[Row]):
 
 @dataclass(frozen=True)
 class Cursor:
-    """The last row of a page: when it was created and, among equals, which one."""
+    """The position of a page's last row: its time and, among equal ones, its id."""
 
     created_at: datetime
     id: UUID
 
     def encode(self) -> str:
-        """Write the cursor so that it fits into a URL."""
-        text = json.dumps([self.created_at.isoformat(), str(self.id)])
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        """Encode the cursor for a URL."""
+        document = POSITION.dump_json((self.created_at, self.id))
+        return base64.urlsafe_b64encode(document).decode().rstrip("=")
 
     @classmethod
     def decode(cls, text: str) -> Self:
-        """Read a cursor back.
-
-        Raises:
-            InvalidRequestError: the text did not come from :meth:`encode`.
-        """
+        """Decode a cursor; raise InvalidRequestError if it is not from this service."""
         try:
             padded = text + "=" * (-len(text) % 4)
             document = base64.b64decode(padded, altchars=b"-_", validate=True)
-            created_at, row_id = json.loads(document)
-            moment = datetime.fromisoformat(created_at)
-            cursor = cls(moment, UUID(row_id))
-        except (binascii.Error, ValueError, TypeError, AttributeError) as error:
-            message = "The cursor is not one that this service gave out."
+            return cls(*POSITION.validate_json(document))
+        except ValueError as error:
+            message = "The cursor is not a `next_cursor` of this service."
             raise InvalidRequestError(message) from error
-        if moment.tzinfo is None:
-            message = "The cursor is not one that this service gave out."
-            raise InvalidRequestError(message)
-        return cursor
 
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which page a caller wants."""
+    """The page that the client requests."""
 
     limit: int
     after: Cursor | None
 
-    def cut(
-        self, rows: Sequence[Row], cursor_of: Callable[[Row], Cursor]
-    ) -> tuple[list[Row], str | None]:
-        """Cut the page out of ``limit + 1`` rows; the extra one says there is more."""
-        shown = list(rows[: self.limit])
-        if len(rows) <= self.limit:
-            return shown, None
-        return shown, cursor_of(shown[-1]).encode()
+    def respond(self, rows: Sequence[Row], schema: type[Schema]) -> Page[Schema]:
+        """Build the response from ``limit + 1`` rows; the extra one shows more follow."""
+        shown = rows[: self.limit]
+        next_cursor = None
+        if len(rows) > self.limit:
+            next_cursor = Cursor(shown[-1].created_at, shown[-1].id).encode()
+        return Page(
+            items=[schema.model_validate(row) for row in shown],
+            limit=self.limit,
+            next_cursor=next_cursor,
+        )
 
 
 async def get_page_request(
-    limit: Annotated[
-        int, Query(ge=1, le=MAX_LIMIT, description="How many to return.")
-    ] = 20,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The page size.")] = 20,
     cursor: Annotated[
         str | None,
-        Query(max_length=200, description="`next_cursor` of the page before."),
+        Query(max_length=200, description="`next_cursor` of the previous page."),
     ] = None,
 ) -> PageRequest:
-    """Read the page a caller wants from the query string."""
+    """Read the requested page from the query string."""
     return PageRequest(limit, None if cursor is None else Cursor.decode(cursor))
 
 

@@ -1,4 +1,4 @@
-"""Every error leaves in one shape: problem details, as RFC 9457 defines them."""
+"""Error responses in one shape: problem details, as RFC 9457 defines them."""
 
 import errno
 import socket
@@ -11,50 +11,26 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import compile_path
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
-from ..errors import (
-    AuthenticationError,
-    ConflictError,
-    ForbiddenError,
-    InvalidContentError,
-    InvalidRequestError,
-    NotFoundError,
-    PreconditionFailedError,
-    ServiceError,
-    TooManyRequestsError,
-    UnavailableError,
-    UpstreamError,
-    UpstreamUnavailableError,
-)
+from ..errors import ServiceError, TooManyRequestsError, UnavailableError
 from .request_id import SCOPE_KEY
 
 log = structlog.stdlib.get_logger(__name__)
 
+LOST_CONNECTION = (ConnectionError, TimeoutError, socket.gaierror)
+"""A connection was refused, reset or timed out, or a stopped container's name is gone."""
+
 UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
-"""What the network says of a machine that is gone, beside refusing and resetting."""
+"""How the network reports a machine that is gone."""
 
 MEDIA_TYPE = "application/problem+json"
-PROBLEM_REFERENCE = "#/components/schemas/Problem"
 
-STATUSES: Mapping[type[ServiceError], HTTPStatus] = {
-    AuthenticationError: HTTPStatus.UNAUTHORIZED,
-    ForbiddenError: HTTPStatus.FORBIDDEN,
-    NotFoundError: HTTPStatus.NOT_FOUND,
-    ConflictError: HTTPStatus.CONFLICT,
-    PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
-    InvalidRequestError: HTTPStatus.BAD_REQUEST,
-    InvalidContentError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
-    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
-    UpstreamError: HTTPStatus.BAD_GATEWAY,
-    UpstreamUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
-}
-"""The one place where a service's error becomes a status."""
+Responses = dict[int | str, dict[str, Any]]
+"""What FastAPI's ``responses=`` takes."""
 
 TITLES = {
     400: "Bad request",
@@ -72,7 +48,9 @@ TITLES = {
     502: "Bad gateway",
     503: "Unavailable",
 }
-"""Our own, because the standard library renames its phrases between versions."""
+"""Listed here, because the standard library renames its phrases between versions."""
+
+STATUS_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
 
 
 class InvalidField(BaseModel):
@@ -97,8 +75,8 @@ class Problem(BaseModel):
     errors: list[InvalidField] | None = None
 
 
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe error answers for the API's documentation."""
+def problem_responses(*statuses: int) -> Responses:
+    """Describe error responses for the API's documentation."""
     return {
         status: {"model": Problem, "description": TITLES[status]} for status in statuses
     }
@@ -114,16 +92,10 @@ def problem_response(
     errors: Sequence[InvalidField] | None = None,
     **extensions: object,
 ) -> JSONResponse:
-    """Build one error answer.
+    """Build one error response, without the query string, which may contain secrets.
 
-    Args:
-        scope: The request's, for its path and its id; the query string stays out.
-        status: The HTTP status.
-        detail: A sentence that says what the caller can do.
-        code: A stable name for programs; by default it follows the title.
-        headers: Further headers of the answer.
-        errors: What is wrong with the content, field by field.
-        extensions: Further members of the document.
+    The detail tells the caller what to do. The code is for programs; by default it
+    follows the title. Extensions are further members of the document.
     """
     title = TITLES.get(status) or HTTPStatus(status).phrase
     document = Problem(
@@ -146,17 +118,12 @@ def problem_response(
 
 
 def service_error_response(scope: Scope, error: ServiceError) -> JSONResponse:
-    """Translate a service's refusal."""
-    status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    headers = {}
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = "1"
+    """Translate a refusal into its response."""
+    headers = STATUS_HEADERS.get(error.http_status)
     if isinstance(error, TooManyRequestsError):
-        headers["Retry-After"] = str(error.retry_seconds)
+        headers = {"Retry-After": str(error.retry_seconds)}
     return problem_response(
-        scope, status, error.message, code=error.code, headers=headers
+        scope, error.http_status, error.message, code=error.code, headers=headers
     )
 
 
@@ -176,7 +143,7 @@ async def _handle_http_exception(
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """List what a path can do; the framework names one route's methods alone."""
+    """List all methods of a path; the framework names those of one route only."""
     methods: set[str] = set()
     for context in iter_route_contexts(request.app.routes):
         if context.path and compile_path(context.path)[0].match(request.url.path):
@@ -187,149 +154,56 @@ def _allowed_methods(request: Request) -> list[str]:
 async def _handle_invalid_request(
     request: Request, error: RequestValidationError
 ) -> JSONResponse:
-    failures = error.errors()
-    # What was sent is left out of the answer: it may be a password.
+    # The content is left out of the response: it may be a password.
     errors = [
         InvalidField(
-            location=".".join(str(part) for part in failure["loc"]),
+            location=".".join(map(str, failure["loc"])),
             message=failure["msg"],
             type=failure["type"],
         )
-        for failure in failures
+        for failure in error.errors()
     ]
-    if any(failure["type"] == "json_invalid" for failure in failures):
-        return problem_response(
-            request.scope, 400, "The body is not valid JSON.", errors=errors
-        )
-    return problem_response(
-        request.scope, 422, "The content does not match the schema.", errors=errors
-    )
-
-
-async def _handle_silence(request: Request, error: OSError) -> JSONResponse:
-    log.warning("dependency_unavailable", error_type=type(error).__name__)
-    return service_error_response(
-        request.scope, UnavailableError("A system this service needs does not answer.")
-    )
+    status, detail = 422, "The content does not match the schema."
+    if any(field.type == "json_invalid" for field in errors):
+        status, detail = 400, "The body is not valid JSON."
+    return problem_response(request.scope, status, detail, errors=errors)
 
 
 async def _handle_system_error(request: Request, error: OSError) -> JSONResponse:
-    # A container that was stopped takes its name along, so it cannot be looked up.
-    if isinstance(error, socket.gaierror) or error.errno in UNREACHABLE:
-        return await _handle_silence(request, error)
-    raise error
+    if not isinstance(error, LOST_CONNECTION) and error.errno not in UNREACHABLE:
+        raise error
+    log.warning("dependency_unavailable", error_type=type(error).__name__)
+    return service_error_response(
+        request.scope, UnavailableError("A system this service needs does not respond.")
+    )
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Answer every expected error with a problem document."""
+    """Respond to every expected error with a problem document."""
     app.exception_handler(ServiceError)(_handle_service_error)
     app.exception_handler(HTTPException)(_handle_http_exception)
     app.exception_handler(RequestValidationError)(_handle_invalid_request)
-    # A refused, reset or timed-out connection to anything the service depends on.
-    app.exception_handler(ConnectionError)(_handle_silence)
-    app.exception_handler(TimeoutError)(_handle_silence)
     app.exception_handler(OSError)(_handle_system_error)
 
 
-def describe_problems(document: dict[str, Any]) -> dict[str, Any]:
-    """Complete the error answers of an OpenAPI document.
+def describe_problems(document: dict[str, Any]) -> None:
+    """Complete the error responses of an OpenAPI document.
 
-    They get the media type that they really have, and whatever needs credentials
-    gets its 401; its 403, too, where more than one kind of them is accepted, because
-    one of the kinds may do less than the other.
+    They get their real media type, and operations that need credentials get a 401; a
+    403, too, where several kinds of credentials are accepted, because one of the kinds
+    may be allowed less than the other.
     """
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     for path in document.get("paths", {}).values():
         for operation in path.values():
             responses = operation["responses"]
-            security = operation.get("security", [])
-            for status in (401, 403)[: len(security)]:
+            for status in (401, 403)[: len(operation.get("security", []))]:
                 responses[str(status)] = {
                     "description": TITLES[status],
-                    "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REFERENCE}}},
+                    "content": {MEDIA_TYPE: problem},
                 }
             for status, response in responses.items():
                 content = response.get("content", {})
                 if status.startswith(("4", "5")) and "application/json" in content:
                     content[MEDIA_TYPE] = content.pop("application/json")
             operation["responses"] = dict(sorted(responses.items()))
-    return document
-
-
-class UnexpectedErrorMiddleware:
-    """Turns what nobody expected into a problem document and one log line.
-
-    It is the innermost middleware, so that the answer still passes through the
-    others: an error handler for ``Exception`` would answer outside of them, without
-    CORS and security headers.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap the application."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through and catch what falls out."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        has_started = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal has_started
-            has_started = has_started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note)
-        except Exception:
-            if has_started:
-                # Half an answer is out; only cutting it off tells the client.
-                raise
-            log.exception("request_failed")
-            detail = "Something went wrong here. The request id helps to find out what."
-            response = problem_response(scope, 500, detail)
-            await response(scope, receive, send)
-
-
-class PlainErrorMiddleware:
-    """Gives the plain-text errors of ready-made middleware the one shape."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap the middleware whose errors are plain text."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through; rewrite an answer that is an error in plain text."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        start: Message | None = None
-        text = b""
-
-        async def send_reshaped(message: Message) -> None:
-            nonlocal start, text
-            if message["type"] == "http.response.start" and _is_plain_error(message):
-                start = message
-                return
-            if start is None:
-                await send(message)
-                return
-            text += message.get("body", b"")
-            if message.get("more_body", False):
-                return
-            headers = {
-                name.decode("latin-1"): content.decode("latin-1")
-                for name, content in start["headers"]
-                if name.lower() not in {b"content-type", b"content-length"}
-            }
-            detail = text.decode("utf-8", "replace").rstrip(".") + "."
-            response = problem_response(scope, start["status"], detail, headers=headers)
-            await response(scope, receive, send)
-
-        await self._app(scope, receive, send_reshaped)
-
-
-def _is_plain_error(message: Message) -> bool:
-    content_type = Headers(raw=message["headers"]).get("content-type", "")
-    is_error: bool = message["status"] >= HTTPStatus.BAD_REQUEST
-    return is_error and content_type.startswith("text/plain")

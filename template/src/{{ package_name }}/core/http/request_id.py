@@ -1,11 +1,10 @@
-"""The request id: taken from the caller or made, echoed, and bound to every log line."""
+"""The request id: taken from the caller or made, and the same in logs and response."""
 
 import re
 from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 HEADER = "X-Request-ID"
 
@@ -15,26 +14,7 @@ ACCEPTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SCOPE_KEY = "request_id"
 
 
-class RequestIdMiddleware:
-    """Gives every request an id that its answer and its log lines share."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap the next application."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Name the request, then let it through."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        offered = Headers(scope=scope).get(HEADER, "")
-        request_id = offered if ACCEPTED.fullmatch(offered) else uuid4().hex
-        scope[SCOPE_KEY] = request_id
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
-            await send(message)
-
-        with bound_contextvars(request_id=request_id):
-            await self._app(scope, receive, send_with_id)
+def choose_request_id(scope: Scope) -> str:
+    """Return the caller's id if it is acceptable, or else a new one."""
+    offered = Headers(scope=scope).get(HEADER, "")
+    return offered if ACCEPTED.fullmatch(offered) else uuid4().hex

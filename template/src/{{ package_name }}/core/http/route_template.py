@@ -1,18 +1,18 @@
-"""Which route a request has reached, named so that few names stand for many paths."""
+"""The template of the route that a request has reached: one name for many paths."""
 
 from starlette.types import Scope
 
 UNMATCHED = "unmatched"
-"""All requests that reach no route share this name, or each path would be one more."""
+"""The name of all requests without a route, or each path would be one more name."""
 
 
 def route_template(scope: Scope) -> str:
-    """Give the route's path with its prefix and without values: ``/items/{item_id}``.
+    """Return the route's path with its prefix and without values: ``/items/{item_id}``.
 
-    Only once the request has been handled is it known which route that was. What is
-    refused before it, such as too many requests, has reached none.
+    The route is known only after the request was handled. A request that was refused
+    before, such as one too many, has no route.
     """
-    # FastAPI says where a router was included, which the route itself does not know.
+    # FastAPI stores where a router was included, which the route itself does not know.
     context = (scope.get("fastapi") or {}).get("effective_route_context")
     route = context or scope.get("route")
     template: str | None = getattr(route, "path_format", None)
@@ -23,7 +23,7 @@ def route_template(scope: Scope) -> str:
         return UNMATCHED
     if mounted_at:
         return mounted_at + "/{path}"
-    # A route of Starlette's tells nothing of itself; without values, it is the path.
+    # A Starlette route has no template; without parameters, it is the path.
     if scope.get("path_params"):
         return UNMATCHED
     path: str = scope["path"]
@@ -32,5 +32,5 @@ def route_template(scope: Scope) -> str:
 
 def _mounted_at(scope: Scope) -> str:
     root: str = scope.get("root_path", "")
-    # Starlette notes the server's own root only where something is mounted below it.
+    # Starlette sets the server's own root path only in mounted applications.
     return root.removeprefix(scope.get("app_root_path", root))

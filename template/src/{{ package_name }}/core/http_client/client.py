@@ -1,8 +1,8 @@
-"""Calls to other services: one client for a process, and no call without an end.
+"""Calls to other services: one client for a process, and a deadline for each call.
 
-Whatever goes wrong is an ``UpstreamError``, so a route that lets it pass answers 502,
-or 503 where trying again later may help. Nothing here logs or raises a URL: its query
-carries secrets, and so does the path of many a webhook.
+Every failure is an ``UpstreamError``, so a route that does not handle it responds 502,
+or 503 where a retry later may succeed. Nothing here logs or raises a URL: its query
+contains secrets, and so does the path of many webhooks.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -21,40 +21,41 @@ import anyio
 import httpx2
 import stamina
 import structlog
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 from structlog.contextvars import get_contextvars
 
 from ..about import DISTRIBUTION, VERSION
-from ..errors import UpstreamError, UpstreamUnavailableError
 from ..http.request_id import HEADER, SCOPE_KEY
-from ..settings import ServiceSettings
+from ..lifespan import State, add_lifespan
 from .circuit_breaker import CircuitBreakers, CircuitOpenError, Outcome
+from .errors import UpstreamError, UpstreamUnavailableError
+from .settings import HttpClientSettings
 
 log = structlog.stdlib.get_logger(__name__)
 
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-"""What a server may be asked twice, because the second time changes nothing."""
+"""Methods that are safe to retry, because the second request changes nothing."""
 
-PASSING_STATUSES = frozenset({429, 502, 503, 504})
-"""The answers after which the same question may get another one."""
+RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
+"""Responses after which a retry may succeed."""
 
 ATTEMPTS = 3
 CONNECT_SECONDS = 2.0
-"""Connecting, and waiting for a free connection, takes no longer than that."""
+"""The timeout for connecting, and for a free connection."""
 
 
 class HttpClient:
-    """Makes calls that end in time, repeats what may be repeated, and spares the ill."""
+    """HTTP client with a deadline, retries for idempotent calls and circuit breakers."""
 
     def __init__(
-        self, connections: httpx2.AsyncClient, settings: ServiceSettings
+        self, connections: httpx2.AsyncClient, settings: HttpClientSettings
     ) -> None:
         """Take the pool of connections."""
         self.connections = connections
         self._seconds = settings.http_seconds
         self._max_bytes = settings.http_max_response_bytes
         self._breakers = CircuitBreakers()
-        # The deadline is the call's own, see `request`.
+        # Each call has its own deadline, see `request`.
         self._retrying = stamina.AsyncRetryingCaller(
             attempts=ATTEMPTS,
             timeout=None,
@@ -75,25 +76,25 @@ class HttpClient:
         idempotency_key: str | None = None,
         accept: Collection[int] = (),
     ) -> httpx2.Response:
-        """Make a call and return its answer, which is a success.
+        """Make a call and return its response, which is a success.
 
-        It is repeated, after a pause that grows and varies, when there was no answer
-        or one that may pass; but only if its method is idempotent or it has a key.
+        It is retried with exponential backoff and jitter when there was no response or
+        one that may pass; but only if its method is idempotent or it has a key.
 
         Args:
             method: The HTTP method.
-            url: Whom to ask for what, with ``http`` or ``https``.
-            params: What to add to the URL's query.
-            json: What to send as JSON.
-            content: What to send as it is.
+            url: The URL, with ``http`` or ``https``.
+            params: Additions to the URL's query.
+            json: Content that is sent as JSON.
+            content: Content that is sent unchanged.
             headers: Further headers.
-            idempotency_key: What tells the other service that a repetition is one.
+            idempotency_key: Lets the other service recognise a retry.
             accept: Statuses besides the successes that the caller handles itself.
 
         Raises:
-            UpstreamUnavailableError: there is no answer in time, or one that may pass.
-            UpstreamError: the answer is no success, too large, or not readable.
-            ValueError: the URL is not one that this client calls.
+            UpstreamUnavailableError: there is no response in time, or one that may pass.
+            UpstreamError: the response is no success, too large, or not readable.
+            ValueError: the URL is not absolute, or has another scheme.
         """
         request = self.connections.build_request(
             method,
@@ -103,11 +104,11 @@ class HttpClient:
             content=content,
             headers=_headers(headers, idempotency_key),
         )
-        may_repeat = idempotency_key is not None or request.method in IDEMPOTENT_METHODS
-        request.extensions["timeout"] = self._timeout(may_repeat=may_repeat).as_dict()
+        may_retry = idempotency_key is not None or request.method in IDEMPOTENT_METHODS
+        request.extensions["timeout"] = self._timeout(may_retry=may_retry).as_dict()
         started = perf_counter()
         with anyio.move_on_after(self._seconds) as scope:
-            call = _Call(request, accept, scope, may_repeat=may_repeat)
+            call = _Call(request, accept, scope, may_retry=may_retry)
             try:
                 return await self._retrying(call.next_wait, self._attempt, call)
             except _AttemptError as failure:
@@ -127,28 +128,28 @@ class HttpClient:
         )
         raise error
 
-    def _timeout(self, *, may_repeat: bool) -> httpx2.Timeout:
-        # An attempt that meets silence leaves time for another one, if there can be one.
-        silence = self._seconds / 2 if may_repeat else self._seconds
+    def _timeout(self, *, may_retry: bool) -> httpx2.Timeout:
+        # An attempt without a response leaves time for a retry, if there can be one.
+        read = self._seconds / 2 if may_retry else self._seconds
         short = min(CONNECT_SECONDS, self._seconds / 2)
-        return httpx2.Timeout(silence, connect=short, pool=short)
+        return httpx2.Timeout(read, connect=short, pool=short)
 
     async def _attempt(self, call: "_Call") -> httpx2.Response:
-        is_trial = self._breakers.admit(call.host)
+        is_probe = self._breakers.admit(call.host)
         call.attempts += 1
         outcome = Outcome.UNKNOWN
         try:
             response = await self._exchange(call.request)
             is_failure = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
             outcome = Outcome.FAILED if is_failure else Outcome.ANSWERED
-        except _UnusableError as error:
+        except _InvalidResponseError as error:
             outcome = Outcome.ANSWERED
             raise _AttemptError(UpstreamError(), error.reason) from error
         except httpx2.LocalProtocolError:
             # This service has made the mistake, such as a header with a line break.
             raise
         except httpx2.PoolTimeout as error:
-            # All connections are busy, which says nothing about this host.
+            # All connections are busy, which is no failure of this host.
             raise _AttemptError(UpstreamUnavailableError(), "pool_exhausted") from error
         except httpx2.TransportError as error:
             outcome = Outcome.FAILED
@@ -156,45 +157,45 @@ class HttpClient:
             failure = _AttemptError(UpstreamUnavailableError(), reason, wait=True)
             raise failure from error
         except anyio.get_cancelled_exc_class():
-            # Either the time is up, or whoever asked does not want to know any more.
+            # Either the deadline has passed, or the caller has gone.
             outcome = Outcome.FAILED if call.seconds_left <= 0 else Outcome.UNKNOWN
             raise
         finally:
-            self._breakers.record(call.host, outcome, is_trial=is_trial)
+            self._breakers.record(call.host, outcome, is_probe=is_probe)
         _require_success(response, call.accept)
         return response
 
     async def _exchange(self, request: httpx2.Request) -> httpx2.Response:
-        """Send the request and read the answer, as much of it as is allowed."""
-        answer = await self.connections.send(request, stream=True)
+        """Send the request and read the response, up to the size limit."""
+        response = await self.connections.send(request, stream=True)
         body = bytearray()
         try:
-            async with aclosing(answer.aiter_bytes()) as parts:
+            async with aclosing(response.aiter_bytes()) as parts:
                 async for part in parts:
                     body += part
                     if len(body) > self._max_bytes:
-                        raise _UnusableError(reason="too_large")
+                        raise _InvalidResponseError(reason="too_large")
         except httpx2.DecodingError as error:
-            raise _UnusableError(reason="undecodable") from error
+            raise _InvalidResponseError(reason="undecodable") from error
         finally:
-            await answer.aclose()
-        headers = answer.headers.copy()
+            await response.aclose()
+        headers = response.headers.copy()
         if headers.pop("Content-Encoding", None):
-            # The body is decoded by now, so this was the length of something else.
+            # The body is decoded by now, so this was the length of the encoded one.
             headers.pop("Content-Length", None)
         return httpx2.Response(
-            answer.status_code, headers=headers, content=bytes(body), request=request
+            response.status_code, headers=headers, content=bytes(body), request=request
         )
 
 
 @dataclass
 class _Call:
-    """What lasts for all attempts of a call."""
+    """The state that all attempts of a call share."""
 
     request: httpx2.Request
     accept: Collection[int]
     scope: anyio.CancelScope
-    may_repeat: bool
+    may_retry: bool
     attempts: int = 0
 
     @property
@@ -206,17 +207,17 @@ class _Call:
         return self.scope.deadline - anyio.current_time()
 
     def next_wait(self, error: Exception) -> bool | float:
-        """Say how long to wait before the next attempt, or that there is none."""
-        if not self.may_repeat or not isinstance(error, _AttemptError):
+        """Return how long to wait before the next attempt, or that there is none."""
+        if not self.may_retry or not isinstance(error, _AttemptError):
             return False
         if isinstance(error.wait, bool):
             return error.wait
-        # Asking earlier than the other side has said would be of no use.
+        # A retry before the time in Retry-After would be refused.
         return error.wait if error.wait < self.seconds_left else False
 
 
 class _AttemptError(Exception):
-    """An attempt failed; ``wait`` says whether and when another may succeed."""
+    """An attempt failed; ``wait`` is whether and when another one may succeed."""
 
     def __init__(
         self, error: UpstreamError, reason: str, *, wait: bool | float = False
@@ -227,8 +228,8 @@ class _AttemptError(Exception):
         self.wait = wait
 
 
-class _UnusableError(Exception):
-    """The answer cannot be used, whatever it says."""
+class _InvalidResponseError(Exception):
+    """The response cannot be read."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -257,7 +258,7 @@ def _require_success(response: httpx2.Response, accept: Collection[int]) -> None
     status = response.status_code
     if response.is_success or status in accept:
         return
-    if status not in PASSING_STATUSES:
+    if status not in RETRYABLE_STATUSES:
         raise _AttemptError(UpstreamError(status), "status")
     wait = _seconds_of(response.headers.get("Retry-After", ""))
     raise _AttemptError(
@@ -282,34 +283,54 @@ def _seconds_of(retry_after: str) -> float | None:
 
 @cache
 def _tls() -> SSLContext:
-    # Reading the authorities takes a while, and they are the same for all clients.
-    # Of one's own, SSL_CERT_FILE or SSL_CERT_DIR tells.
+    # Reading the certificate authorities is slow, and they are the same for all clients.
+    # SSL_CERT_FILE or SSL_CERT_DIR adds your own.
     return httpx2.create_ssl_context()
 
 
-@asynccontextmanager
-async def open_http_client(settings: ServiceSettings) -> AsyncIterator[HttpClient]:
-    """Make the client, and close its connections at the end; this connects to nothing."""
-    # By default stamina logs each retry in a shape of its own, and counts them with
-    # whatever it finds installed.
+def make_http_client(settings: HttpClientSettings) -> HttpClient:
+    """Make the client; this connects to nothing."""
+    # By default stamina logs each retry in its own format, and counts them with any
+    # metrics library that is installed.
     stamina.instrumentation.set_on_retry_hooks([])
-    async with httpx2.AsyncClient(
+    connections = httpx2.AsyncClient(
         headers={"User-Agent": f"{DISTRIBUTION}/{VERSION}"},
         verify=_tls(),
         limits=httpx2.Limits(max_connections=settings.http_max_connections),
         # A redirect could lead anywhere, with the headers that were meant for one host.
         follow_redirects=False,
-        # HTTP_PROXY is often set for other programs on the same machine; what this
-        # one sends must not take another way because of that.
+        # HTTP_PROXY is often set for other programs on the same machine; it must not
+        # redirect what this one sends.
         trust_env=settings.http_proxy_from_environment,
-        # One caller's cookies are none of the next one's.
+        # One caller's cookies must not be sent for the next one.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-    ) as connections:
-        yield HttpClient(connections, settings)
+    )
+    return HttpClient(connections, settings)
+
+
+@asynccontextmanager
+async def open_http_client(settings: HttpClientSettings) -> AsyncIterator[HttpClient]:
+    """Make the client, and close its connections at the end."""
+    client = make_http_client(settings)
+    async with client.connections:
+        yield client
+
+
+def add_http_client(app: FastAPI, settings: HttpClientSettings) -> HttpClient:
+    """Give routes a client for other services, and return it."""
+    client = make_http_client(settings)
+
+    @asynccontextmanager
+    async def share_client() -> AsyncIterator[State]:
+        async with client.connections:
+            yield {"http": client}
+
+    add_lifespan(app, share_client)
+    return client
 
 
 async def get_http_client(request: Request) -> HttpClient:
-    """Give the client that the lifespan made."""
+    """Return the application's client."""
     http: HttpClient = request.state["http"]
     return http
 

@@ -1,109 +1,126 @@
-"""Creations that can be repeated safely, because the first answer is kept.
+"""Idempotent creations: a retry with the same key gets the stored first response.
 
-The key is stored in the transaction of what it creates: both are there or neither
-is. So a request that fails leaves the key free, and of many that come at once, one
-creates while the others wait in the database for its answer.
+The key is stored in the transaction of what it creates: both are committed or neither
+is. So a request that fails leaves the key free, and of many concurrent requests one
+creates while the others wait in the database for its response.
 """
 
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, Any
 
-from fastapi import Header, Request, Response
-from pydantic import StringConstraints
+from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel, StringConstraints
 from sqlalchemy import delete, or_, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..database.dialect import upsert
-from ..database.session import utc_now
+from ..database.models import utc_now
+from ..database.session import SessionDep
 from ..errors import InvalidContentError, InvalidRequestError
-from ..http.creation import Creation
-from ..http.schemas import RecordSchema
-from ..http.versions import VersionedRecord
-from ..settings import ServiceSettings
+from ..http.endpoints import wraps_endpoint
 from .models import IdempotencyKey
+from .settings import IdempotencySettings
 
 HEADER = "Idempotency-Key"
 
-_Key = Annotated[
+Key = Annotated[
     str, StringConstraints(min_length=1, max_length=255, pattern=r"^[!-~]+$")
 ]
-IdempotencyKeyHeader = Annotated[
-    _Key | None,
+KeyHeader = Annotated[
+    Key | None,
     Header(
         alias=HEADER,
         description=(
-            "Your own name for this creation, such as a UUID. Sent again with the "
-            "same content, it brings back the first answer and creates nothing."
+            "Your own name for this creation, such as a UUID. A retry with the same key "
+            "and content returns the first response and creates nothing."
         ),
     ),
 ]
 
-KEPT_HEADERS = ("Content-Type", "Location", "ETag")
-"""What the first answer says of what was made; the rest is said anew each time."""
+STORED_HEADERS = ("Location", "ETag")
+"""Headers that describe what was created; all others are set anew for each response."""
 
-EXPIRED_AT_ONCE = 100
+MAX_REMOVED = 100
 """How many expired keys one creation removes, so that none takes long."""
 
 
 class KeyReusedError(InvalidContentError):
-    """The key came with one request before, and now with another."""
+    """The key was used with another request before."""
 
     code = "idempotency_key_reused"
 
 
-class IdempotentCreation(Creation):
-    """A creation that the caller may repeat under one key."""
+class CreationRequest:
+    """A request that creates a record, perhaps under a key."""
 
     def __init__(
-        self, request: Request, session: AsyncSession, caller: str, key: str | None
+        self,
+        request: Request,
+        response: Response,
+        session: SessionDep,
+        key: KeyHeader = None,
     ) -> None:
-        """Take who asks for it, and under which key.
-
-        Args:
-            request: The request for it.
-            session: The one whose transaction stores what is made.
-            caller: Whose key it is, at most 64 characters.
-            key: The key; without one, the creation is an ordinary one.
+        """Take the transaction that stores both the record and the key.
 
         Raises:
-            InvalidRequestError: the request carries several keys.
+            InvalidRequestError: the request has several keys.
         """
-        super().__init__(request)
         if len(request.headers.getlist(HEADER)) > 1:
             message = f"{HEADER} must be sent once."
             raise InvalidRequestError(message)
-        settings: ServiceSettings = request.state["settings"]
+        settings: IdempotencySettings = request.state["settings"]
+        self.key = key
         self._lifetime = timedelta(hours=settings.idempotency_hours)
+        self._request = request
+        self._response = response
         self._session = session
-        self._caller = caller
-        self._key = key
 
-    async def run(
-        self,
-        make: Callable[[], Awaitable[VersionedRecord]],
-        schema: type[RecordSchema],
-    ) -> Response:
-        """Make the record, or give the first answer again.
+    async def claim(self, caller: str) -> Response | None:
+        """Claim the key for this request, or return the response that is stored for it.
 
         Raises:
             KeyReusedError: the key belongs to another request.
         """
-        if self._key is None:
-            return await super().run(make, schema)
         fingerprint = await self._fingerprint()
-        if not await self._claim(fingerprint):
-            return await self._repeat(fingerprint)
+        row = (caller, self.key)
+        if not await self._insert(row, fingerprint):
+            stored = await self._session.get_one(IdempotencyKey, row)
+            if stored.fingerprint != fingerprint:
+                message = f"This {HEADER} was sent with another request: use a new one."
+                raise KeyReusedError(message)
+            return Response(stored.body, stored.status or 0, stored.headers)
         await self._remove_expired()
-        response = await super().run(make, schema)
-        await self._keep(response)
+        return None
+
+    async def store(self, caller: str, content: BaseModel) -> Response:
+        """Store the response under the key, and return it."""
+        headers = self._response.headers
+        response = Response(
+            content.model_dump_json(),
+            self._response.status_code or HTTPStatus.CREATED,
+            headers,
+            media_type="application/json",
+        )
+        kept = {name: headers[name] for name in STORED_HEADERS if name in headers}
+        await self._session.execute(
+            update(IdempotencyKey)
+            .where(IdempotencyKey.caller == caller, IdempotencyKey.key == self.key)
+            .values(
+                status=response.status_code,
+                headers=kept | {"Content-Type": response.headers["Content-Type"]},
+                body=bytes(response.body).decode(),
+            )
+            .execution_options(synchronize_session=False)
+        )
         return response
 
-    async def _claim(self, fingerprint: str) -> bool:
-        # Where the same key is being claimed, this waits for that transaction's end.
+    async def _insert(self, row: tuple[str, str | None], fingerprint: str) -> bool:
+        # While another transaction claims the same key, this waits for its end.
         now = utc_now()
-        row = {
+        caller, key = row
+        content = {
             "fingerprint": fingerprint,
             "expires_at": now + self._lifetime,
             "status": None,
@@ -112,11 +129,11 @@ class IdempotentCreation(Creation):
         }
         claim = (
             upsert(IdempotencyKey)
-            .values(caller=self._caller, key=self._key, **row)
+            .values(caller=caller, key=key, **content)
             .on_conflict_do_update(
                 index_elements=[IdempotencyKey.caller, IdempotencyKey.key],
-                set_=row,
-                # A key without an answer is left by a refusal that kept its changes.
+                set_=content,
+                # An error that kept its changes leaves a key without a response.
                 where=or_(
                     IdempotencyKey.expires_at <= now, IdempotencyKey.status.is_(None)
                 ),
@@ -125,35 +142,13 @@ class IdempotentCreation(Creation):
         )
         return await self._session.scalar(claim) is not None
 
-    async def _repeat(self, fingerprint: str) -> Response:
-        row = (self._caller, self._key)
-        kept = await self._session.get_one(IdempotencyKey, row)
-        if kept.fingerprint != fingerprint:
-            message = f"This {HEADER} was sent with another request: take a new one."
-            raise KeyReusedError(message)
-        return Response(kept.body, kept.status or 0, kept.headers)
-
-    async def _keep(self, response: Response) -> None:
-        await self._session.execute(
-            update(IdempotencyKey)
-            .where(
-                IdempotencyKey.caller == self._caller, IdempotencyKey.key == self._key
-            )
-            .values(
-                status=response.status_code,
-                headers={name: response.headers[name] for name in KEPT_HEADERS},
-                body=bytes(response.body).decode(),
-            )
-            .execution_options(synchronize_session=False)
-        )
-
     async def _remove_expired(self) -> None:
         primary_key = (IdempotencyKey.caller, IdempotencyKey.key)
         expired = (
             select(*primary_key)
             .where(IdempotencyKey.expires_at <= utc_now())
-            .limit(EXPIRED_AT_ONCE)
-            # Two that clean up at once must not wait for each other.
+            .limit(MAX_REMOVED)
+            # Two requests that clean up at once must not wait for each other.
             .with_for_update(skip_locked=True)
         )
         await self._session.execute(
@@ -167,3 +162,41 @@ class IdempotentCreation(Creation):
         digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
         digest.update(await request.body())
         return digest.hexdigest()
+
+
+async def any_caller() -> str:
+    """Return the one caller of a service without sign-in: all clients share keys."""
+    return ""
+
+
+def idempotent(
+    get_caller: Callable[..., Awaitable[object]] = any_caller,
+) -> Callable[[Callable[..., Awaitable[BaseModel]]], Callable[..., Any]]:
+    """Accept an ``Idempotency-Key`` on a route that creates a record.
+
+    Put it above decorators that set headers, so that it stores them with the response.
+
+    Args:
+        get_caller: The dependency that returns the owner of the key; as text, at most
+            64 characters. The same key of another caller is another key.
+    """
+
+    def decorate(endpoint: Callable[..., Awaitable[BaseModel]]) -> Callable[..., Any]:
+        @wraps_endpoint(endpoint)
+        async def create(
+            *,
+            creation: Annotated[CreationRequest, Depends()],
+            key_owner: Annotated[object, Depends(get_caller)],
+            **arguments: object,
+        ) -> BaseModel | Response:
+            if creation.key is None:
+                return await endpoint(**arguments)
+            caller = str(key_owner)
+            replay = await creation.claim(caller)
+            if replay is not None:
+                return replay
+            return await creation.store(caller, await endpoint(**arguments))
+
+        return create
+
+    return decorate

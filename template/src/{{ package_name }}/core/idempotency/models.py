@@ -1,25 +1,25 @@
-"""The tables that the core itself needs."""
+"""The table of idempotency keys."""
 
 from datetime import datetime
 
 from sqlalchemy import JSON, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..database.session import Base
+from ..database.models import Base
 
 
 class IdempotencyKey(Base):
-    """A creation that was carried out, and how it was answered."""
+    """The key of a creation, and the response to it."""
 
     __tablename__ = "idempotency_keys"
 
     caller: Mapped[str] = mapped_column(String(64), primary_key=True)
-    """Who sent the key: the same one from somebody else is another key."""
+    """The client that sent the key: the same key of another one is another key."""
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
-    """A digest of the request, to tell a repetition from a mistake."""
+    """A digest of the request, to distinguish a retry from a reused key."""
     expires_at: Mapped[datetime] = mapped_column(index=True)
     status: Mapped[int | None]
-    """Empty until the answer is known, which no other transaction ever sees."""
+    """Empty until the response is known; no other transaction ever sees that."""
     headers: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     body: Mapped[str | None] = mapped_column(Text)

@@ -13,32 +13,32 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 from ..about import DISTRIBUTION
-from ..settings import ServiceSettings
-from .context import CONTEXT
+from .context import merge_context
+from .settings import LogSettings
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 log = structlog.stdlib.get_logger(__name__)
 
+Event = MutableMapping[str, Any]
+
 HIDDEN = "[hidden]"
 
 SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "api_key")
-"""A field whose name contains one of these is never written out."""
+"""A field whose name contains one of these is never logged."""
 
 QUIET_LOGGERS = ("httpx2", "httpcore2", "asyncio")
-"""They log every URL, and URLs carry what must not be kept."""
+"""They log every URL, and URLs contain secrets."""
 
 
-def hide_secrets(
-    logger: object, method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Replace what a field's name says is a secret, at any depth."""
-    for name, content in event.items():
-        # An exception is rendered later, and only as it is.
-        if name != "exc_info":
-            event[name] = _hidden(name, content)
-    return event
+def hide_secrets(logger: object, method: str, event: Event) -> Event:
+    """Replace fields whose names mark them as secret, at any depth."""
+    # An exception is rendered later, from the object itself.
+    return {
+        name: content if name == "exc_info" else _hidden(name, content)
+        for name, content in event.items()
+    }
 
 
 def _hidden(name: str, content: object) -> object:
@@ -51,19 +51,11 @@ def _hidden(name: str, content: object) -> object:
     return content
 
 
-def name_service(
-    logger: object, method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Say which service wrote the line, and drop uvicorn's second copy of it."""
+def adapt_event(logger: object, method: str, event: Event) -> Event:
+    """Add the service's name, and clean the events of uvicorn."""
     event.setdefault("service", DISTRIBUTION)
     event.pop("color_message", None)
-    return event
-
-
-def unfold_traceback(
-    logger: object, method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Take a traceback that a server was handed as text as the exception it tells of."""
+    # Uvicorn passes some tracebacks as text: log the exception itself instead.
     text = str(event.get("event", ""))
     if text.startswith("Traceback (most recent call last)") and sys.exc_info()[0]:
         event["event"] = "application_failed"
@@ -71,20 +63,16 @@ def unfold_traceback(
     return event
 
 
-def configure_logging(settings: ServiceSettings) -> None:
-    """Send everything, libraries included, through one handler in one format."""
-    is_json = settings.log_format == "json" or (
-        settings.log_format == "auto" and settings.is_production
-    )
+def configure_logging(settings: LogSettings) -> None:
+    """Log everything, libraries included, through one handler in one format."""
     shared: list[Processor] = [
-        *CONTEXT,
+        merge_context,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        unfold_traceback,
-        name_service,
+        adapt_event,
         hide_secrets,
     ]
     structlog.configure(
@@ -93,14 +81,28 @@ def configure_logging(settings: ServiceSettings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+    is_json = settings.log_format == "json" or (
+        settings.log_format == "auto" and settings.is_production
+    )
+    if is_json:
+        # Local variables in a traceback may be passwords.
+        exceptions = ExceptionDictTransformer(show_locals=False)
+        rendering: list[Processor] = [
+            structlog.processors.ExceptionRenderer(exceptions),
+            structlog.processors.JSONRenderer(),
+        ]
+    else:
+        rendering = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(),
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                ProcessorFormatter.remove_processors_meta,
-                *(_json_processors() if is_json else _console_processors()),
-            ],
+            processors=[ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     root = logging.getLogger()
@@ -119,7 +121,7 @@ def log_crash(
     error: BaseException | None,
     traceback: TracebackType | None,
 ) -> None:
-    """Log what ends the process; as Python does while nothing else is configured."""
+    """Log an error that ends the process; before logging is configured, as Python does."""
     if issubclass(kind, KeyboardInterrupt) or not logging.getLogger().handlers:
         sys.__excepthook__(kind, error or kind(), traceback)
         return
@@ -127,9 +129,9 @@ def log_crash(
 
 
 def log_crashes() -> None:
-    """Have everything logged that Python would write to the standard error otherwise.
+    """Log what Python would otherwise write to standard error.
 
-    For processes of the service alone: a test runner has hooks of its own.
+    Only for the service's own processes: a test runner has its own hooks.
     """
     sys.excepthook = log_crash
     threading.excepthook = _log_thread_crash
@@ -145,21 +147,3 @@ def _log_thread_crash(crash: threading.ExceptHookArgs) -> None:
 def _log_ignored(ignored: "UnraisableHookArgs") -> None:
     trace = (ignored.exc_type, ignored.exc_value, ignored.exc_traceback)
     log.error("exception_ignored", message=ignored.err_msg, exc_info=trace)
-
-
-def _json_processors() -> list[Processor]:
-    # Local variables in a traceback are where passwords hide.
-    transformer = ExceptionDictTransformer(show_locals=False)
-    return [
-        structlog.processors.ExceptionRenderer(transformer),
-        structlog.processors.JSONRenderer(),
-    ]
-
-
-def _console_processors() -> list[Processor]:
-    return [
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(),
-            exception_formatter=structlog.dev.plain_traceback,
-        )
-    ]

@@ -1,53 +1,54 @@
-"""The cache in numbers: how often it had what was asked for."""
+"""Metrics of the cache: hits, misses, errors."""
 
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 
-from ..cache.reading import Busy, CacheStore, Found, Leased
+from ..cache.reading import CacheStore, Hit, LeaseHeld, LeaseTaken
 from ..errors import UnavailableError
 
 
 class CountedCacheStore:
-    """Passes everything on to a store, and counts what lookups come to.
+    """Passes everything on to a store, and counts the results of lookups.
 
-    Whoever waits for another reader looks again and again: that lookup is counted
-    once, when there is something to find.
+    A reader that waits for another one polls: its lookup is counted once, at its end.
     """
 
     def __init__(self, store: CacheStore, registry: CollectorRegistry) -> None:
-        """Wrap a store, and register the numbers."""
+        """Wrap a store, and register the metrics."""
         self._store = store
         lookups = Counter(
             "cache_lookups_total",
-            "Lookups in the cache: found, not found, or the store did not answer.",
+            "Lookups in the cache, by result: hit, miss, or error without the store.",
             ("result",),
             registry=registry,
         )
-        # From the start all three are there, or the first of each would not count.
+        # All three exist from the start, or the first increase of each would be lost.
         self._hits = lookups.labels("hit")
         self._misses = lookups.labels("miss")
         self._errors = lookups.labels("error")
 
-    async def take(self, key: str, token: str, seconds: float) -> Found | Leased | Busy:
-        """Give the content, or else a lease for a time unless somebody holds it."""
+    async def take(
+        self, key: str, token: str, seconds: float
+    ) -> Hit | LeaseTaken | LeaseHeld:
+        """Return the content, or else take a lease with a TTL if none is held."""
         try:
             taken = await self._store.take(key, token, seconds)
         except UnavailableError:
             self._errors.inc()
             raise
-        if isinstance(taken, Found):
+        if isinstance(taken, Hit):
             self._hits.inc()
-        elif isinstance(taken, Leased):
+        elif isinstance(taken, LeaseTaken):
             self._misses.inc()
         return taken
 
     async def fill(self, key: str, token: str, content: bytes, seconds: float) -> None:
-        """Keep content for a time, if the lease is still this one."""
+        """Store content with a TTL, if the lease still has this token."""
         await self._store.fill(key, token, content, seconds)
 
     async def release(self, key: str, token: str) -> None:
-        """Give the lease back, if it is still this one."""
+        """Return the lease, if it still has this token."""
         await self._store.release(key, token)
 
     async def drop(self, keys: Sequence[str]) -> None:

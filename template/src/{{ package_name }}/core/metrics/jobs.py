@@ -1,7 +1,7 @@
-"""Jobs in numbers: what became of them, and what is left to do."""
+"""Metrics of jobs: how they ended, and what is left to do."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from math import nan
 from time import perf_counter
 from typing import get_args
@@ -12,17 +12,26 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..outbox.models import IS_OPEN, OutboxMessage
-from ..outbox.patience import SILENCE
+from ..outbox.patience import DATABASE_ERRORS
 from ..outbox.runner import Outcome, Run
-from .registry import LIVE_SUM
+from .registry import MULTIPROC_MODE, serve_metrics
+from .settings import MetricsSettings
 
-LOOK_SECONDS = 5.0
+POLL_SECONDS = 5.0
 
 UNKNOWN = "unknown"
-"""What was going on when the attempt itself broke off."""
+"""The outcome when the attempt itself was interrupted."""
 
 DURATIONS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 """In seconds: jobs do what is too slow for a request."""
+
+
+@contextmanager
+def open_registry(settings: MetricsSettings) -> Iterator[CollectorRegistry]:
+    """Make the registry of a worker or scheduler, and serve it on METRICS_PORT."""
+    registry = CollectorRegistry()
+    with serve_metrics(settings, registry):
+        yield registry
 
 
 class JobMetrics:
@@ -34,12 +43,12 @@ class JobMetrics:
     def __init__(
         self, registry: CollectorRegistry, messages: Iterable[str] = ()
     ) -> None:
-        """Register the numbers.
+        """Register the metrics.
 
         Args:
             registry: Where they are kept.
-            messages: The names that are known: from the start each outcome of theirs
-                is there, because the first one of a new series is no increase.
+            messages: The known names: from the start each of their outcomes has a
+                series, because the first sample of a new series is no increase.
         """
         self._jobs = Counter(
             "jobs_total",
@@ -61,7 +70,7 @@ class JobMetrics:
 
     @contextmanager
     def __call__(self, run: Run) -> Iterator[None]:
-        """Watch one attempt."""
+        """Measure one attempt."""
         started = perf_counter()
         try:
             yield
@@ -71,15 +80,15 @@ class JobMetrics:
 
 
 class OutboxMetrics:
-    """Says how much there is to do: every worker the same, because they share it."""
+    """How much there is to do: every worker reports the same, because they share it."""
 
     def __init__(self, engine: AsyncEngine, registry: CollectorRegistry) -> None:
-        """Register the numbers."""
+        """Register the metrics."""
         self._engine = engine
 
         def gauge(name: str, description: str) -> Gauge:
             return Gauge(
-                name, description, registry=registry, multiprocess_mode=LIVE_SUM
+                name, description, registry=registry, multiprocess_mode=MULTIPROC_MODE
             )
 
         self._waiting = gauge(
@@ -93,15 +102,15 @@ class OutboxMetrics:
         )
 
     async def watch(self) -> None:
-        """Look every few seconds, for ever."""
+        """Query every few seconds, for ever."""
         while True:
-            await self.look()
-            await anyio.sleep(LOOK_SECONDS)
+            await self.query()
+            await anyio.sleep(POLL_SECONDS)
 
-    async def look(self) -> None:
-        """Look once; while the database does not answer, nothing is known."""
+    async def query(self) -> None:
+        """Query once; while the database does not respond, the values are unknown."""
         age = func.extract("epoch", func.now() - func.min(OutboxMessage.created_at))
-        # Each question has an index of its own, which one for all would not use.
+        # Each query has its own index, which one query for all would not use.
         questions = [
             select(func.count()).select_from(OutboxMessage).where(IS_OPEN),
             select(func.count())
@@ -115,8 +124,19 @@ class OutboxMetrics:
                 waiting, failed, oldest = (
                     await connection.execute(select(*columns))
                 ).one()
-        except SILENCE:
+        except DATABASE_ERRORS:
             waiting = failed = oldest = nan
         self._waiting.set(waiting)
         self._failed.set(failed)
         self._oldest.set(oldest)
+
+
+@asynccontextmanager
+async def watching_outbox(
+    engine: AsyncEngine, registry: CollectorRegistry
+) -> AsyncIterator[None]:
+    """Keep the metrics of the outbox up to date."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(OutboxMetrics(engine, registry).watch)
+        yield
+        group.cancel_scope.cancel()

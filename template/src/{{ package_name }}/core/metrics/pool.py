@@ -1,21 +1,21 @@
-"""The database's connections in numbers."""
+"""Metrics of the database's connections."""
+
+from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ..settings import ServiceSettings
-from .registry import LIVE_SUM
+from ..database.settings import PoolSettings
+from .registry import MULTIPROC_MODE
 
 
 def watch_pool(
-    engine: AsyncEngine, settings: ServiceSettings, registry: CollectorRegistry
+    engine: AsyncEngine, settings: PoolSettings, registry: CollectorRegistry
 ) -> None:
-    """Keep the numbers up to date with what the engine's pool does."""
-
-    def gauge(name: str, description: str) -> Gauge:
-        return Gauge(name, description, registry=registry, multiprocess_mode=LIVE_SUM)
-
+    """Keep the metrics up to date with the engine's pool."""
+    gauge = partial(Gauge, registry=registry, multiprocess_mode=MULTIPROC_MODE)
     size = gauge("database_pool_size", "Connections that are kept open.")
     limit = gauge("database_pool_limit", "Connections that may be open.")
     checked_out = gauge("database_pool_checked_out", "Connections that are in use.")
@@ -23,32 +23,20 @@ def watch_pool(
     size.set(settings.database_pool_size)
     limit.set(settings.database_pool_size + settings.database_max_overflow)
 
-    # The pool reports some ends without a beginning, as when a connection turns out to
-    # be broken: so the connections themselves are noted, and not how often.
+    # Connections are noted, not counted: the pool reports some closings without an
+    # opening, for example of a broken connection.
     opened: set[object] = set()
     used: set[object] = set()
 
-    def note(*_: object) -> None:
-        checked_out.set(len(used))
-        overflow.set(max(0, len(opened) - settings.database_pool_size))
+    def watch(event_name: str, note: Callable[[object], None]) -> None:
+        def update(connection: object, entry: object, *_: object) -> None:
+            note(entry)
+            checked_out.set(len(used))
+            overflow.set(max(0, len(opened) - settings.database_pool_size))
 
-    def note_opened(connection: object, entry: object) -> None:
-        opened.add(entry)
-        note()
+        event.listen(engine.sync_engine, event_name, update)
 
-    def note_closed(connection: object, entry: object) -> None:
-        opened.discard(entry)
-        note()
-
-    def note_taken(connection: object, entry: object, proxy: object) -> None:
-        used.add(entry)
-        note()
-
-    def note_returned(connection: object, entry: object) -> None:
-        used.discard(entry)
-        note()
-
-    event.listen(engine.sync_engine, "connect", note_opened)
-    event.listen(engine.sync_engine, "close", note_closed)
-    event.listen(engine.sync_engine, "checkout", note_taken)
-    event.listen(engine.sync_engine, "checkin", note_returned)
+    watch("connect", opened.add)
+    watch("close", opened.discard)
+    watch("checkout", used.add)
+    watch("checkin", used.discard)

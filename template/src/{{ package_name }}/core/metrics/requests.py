@@ -1,16 +1,22 @@
-"""Requests in numbers: how many, how long they took, how many are being answered."""
+"""Metrics of requests: how many, how long they took, how many are in flight."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from time import perf_counter
 
 from anyio import to_thread
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from fastapi import FastAPI
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..http.health import METRICS_PATH
+from ..http.middleware import Layer, add_layer
 from ..http.route_template import route_template
-from .registry import LIVE_SUM, Metrics
-
-METRICS_PATH = "/metrics"
+from ..lifespan import State, add_lifespan
+from .registry import MULTIPROC_MODE, Metrics, serve_metrics
+from .settings import MetricsSettings
 
 LABELS = ("method", "endpoint", "status")
 
@@ -18,85 +24,62 @@ METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 )
 OTHER_METHOD = "other"
-"""A client can make up any number of methods, and each would be one more series."""
+"""A client can invent any number of methods, and each would be one more series."""
 
-NO_ANSWER = "499"
-"""The client left before the answer began. Proxies log the same number for it."""
+CLIENT_LEFT = "499"
+"""The client left before the response began. Proxies log the same status for it."""
 
 FAILED = "500"
 
 
-class HttpMetrics:
-    """What is counted of requests."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Register the numbers."""
-        self.in_flight = Gauge(
-            "http_requests_in_flight",
-            "Requests that are being answered.",
-            registry=registry,
-            multiprocess_mode=LIVE_SUM,
-        )
-        self._requests = Counter(
-            "http_requests_total",
-            "Requests that have been answered.",
-            LABELS,
-            registry=registry,
-        )
-        self._durations = Histogram(
-            "http_request_duration_seconds",
-            "How long requests took, from their first byte to the answer's last one.",
-            LABELS,
-            registry=registry,
-        )
-        self._series: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
-
-    def count(self, method: str, endpoint: str, status: str, seconds: float) -> None:
-        """Count one request."""
-        labels = (method if method in METHODS else OTHER_METHOD, endpoint, status)
-        series = self._series.get(labels)
-        if series is None:
-            series = self._requests.labels(*labels), self._durations.labels(*labels)
-            self._series[labels] = series
-        requests, durations = series
-        requests.inc()
-        durations.observe(seconds)
-
-
 class HttpMetricsMiddleware:
-    """Counts every request, and answers the one for the numbers.
+    """Counts every request, and responds to the one for the metrics.
 
-    It is the outermost middleware, so that it sees whatever a client gets. The numbers
-    are read every few seconds, by address and by nobody who signs in: so reading them
-    is no route, and is not limited, logged or counted.
+    It is the outermost layer, so that it sees every response. Prometheus reads the
+    metrics every few seconds, by address and without signing in: so /metrics is no
+    route, and is not limited, logged or counted.
     """
 
-    def __init__(
-        self, app: ASGIApp, metrics: Metrics, requests: HttpMetrics, *, is_read: bool
-    ) -> None:
-        """Wrap the next application.
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, is_served: bool) -> None:
+        """Register the metrics.
 
         Args:
             app: The next application.
-            metrics: The numbers to answer with.
-            requests: Where requests are counted.
-            is_read: Whether the numbers are read here, and not on a port of their own.
+            metrics: The metrics to respond with.
+            is_served: Whether /metrics is served here, and not on METRICS_PORT.
         """
         self._app = app
         self._metrics = metrics
-        self._requests = requests
-        self._is_read = is_read
+        self._is_served = is_served
+        self._in_flight = Gauge(
+            "http_requests_in_flight",
+            "Requests that are in flight.",
+            registry=metrics.registry,
+            multiprocess_mode=MULTIPROC_MODE,
+        )
+        self._requests = Counter(
+            "http_requests_total",
+            "Requests that have been handled.",
+            LABELS,
+            registry=metrics.registry,
+        )
+        self._durations = Histogram(
+            "http_request_duration_seconds",
+            "How long requests took, until the last byte of the response.",
+            LABELS,
+            registry=metrics.registry,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Time the request and count it, also when it fails or the client leaves."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._is_read and scope["path"] == METRICS_PATH:
-            await self._answer(scope, receive, send)
+        if self._is_served and scope["path"] == METRICS_PATH:
+            await self._respond(scope, receive, send)
             return
         started = perf_counter()
-        status = NO_ANSWER
+        status = CLIENT_LEFT
 
         async def send_and_note(message: Message) -> None:
             nonlocal status
@@ -104,28 +87,47 @@ class HttpMetricsMiddleware:
                 status = str(int(message["status"]))
             await send(message)
 
-        self._requests.in_flight.inc()
+        self._in_flight.inc()
         try:
             await self._app(scope, receive, send_and_note)
         except Exception:
-            status = FAILED if status == NO_ANSWER else status
+            status = FAILED if status == CLIENT_LEFT else status
             raise
         finally:
-            self._requests.in_flight.dec()
-            self._requests.count(
-                scope["method"],
-                route_template(scope),
-                status,
-                perf_counter() - started,
-            )
+            self._in_flight.dec()
+            method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+            labels = method, route_template(scope), status
+            self._requests.labels(*labels).inc()
+            self._durations.labels(*labels).observe(perf_counter() - started)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        accept = next(
-            (value for name, value in scope["headers"] if name == b"accept"), b""
-        )
-        # Of several processes, each reading takes in files; nobody has to wait for it.
-        text, media_type = await to_thread.run_sync(
-            self._metrics.read, accept.decode("latin-1")
-        )
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        accept = Headers(scope=scope).get("Accept", "")
+        # With several processes, this reads files, which must not block other requests.
+        text, media_type = await to_thread.run_sync(self._metrics.read, accept)
         headers = {"Content-Type": media_type, "Cache-Control": "no-store"}
         await Response(text, headers=headers)(scope, receive, send)
+
+
+def add_metrics(
+    app: FastAPI, settings: MetricsSettings, metrics: Metrics | None = None
+) -> Metrics:
+    """Count requests, serve the metrics, and return them so that others can be added."""
+    metrics = metrics or Metrics()
+    app.state.metrics = metrics
+    add_layer(
+        app,
+        Layer.METRICS,
+        HttpMetricsMiddleware,
+        metrics=metrics,
+        is_served=settings.metrics_port is None,
+    )
+
+    @asynccontextmanager
+    async def serve() -> AsyncIterator[State]:
+        # The parent process serves the port for several processes.
+        is_served = metrics.shared is not None
+        with nullcontext() if is_served else serve_metrics(settings, metrics.registry):
+            yield {}
+
+    add_lifespan(app, serve)
+    return metrics

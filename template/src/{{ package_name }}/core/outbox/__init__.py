@@ -1,1 +1,1 @@
-"""The outbox: messages that are kept in the database until their job is done."""
+"""Transactional outbox: messages stay in the database until their job is done."""

@@ -1,4 +1,4 @@
-"""How the times of a schedule are written, checked before an engine reads them."""
+"""Validates cron expressions, so that every engine reads them alike."""
 
 import re
 
@@ -14,13 +14,13 @@ _PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?")
 
 
 def check_cron(cron: str) -> str:
-    """Return the times as they are, if every engine reads them alike.
+    """Return the expression unchanged, if every engine reads it alike.
 
     Args:
         cron: Five fields of numbers, ranges, lists and steps: ``*/15 8-17 * * 1-5``.
 
     Raises:
-        ValueError: they are written in another way.
+        ValueError: the syntax is another one.
     """
     fields = cron.split()
     if len(fields) != len(BOUNDS):
@@ -28,10 +28,10 @@ def check_cron(cron: str) -> str:
         raise ValueError(message)
     for field, (name, bounds) in zip(fields, BOUNDS.items(), strict=True):
         if not all(_fits(part, *bounds) for part in field.split(",")):
-            message = f"{field!r} in {cron!r} is no {name}"
+            message = f"{field!r} in {cron!r} is not a valid {name}"
             raise ValueError(message)
     if "*" not in {fields[2], fields[4]}:
-        # To one engine it is a day that is both, to another one that is either.
+        # One engine combines the two with AND, another with OR.
         message = f"{cron!r} must have * as the day of the month or of the week"
         raise ValueError(message)
     return cron
@@ -44,7 +44,7 @@ def _fits(part: str, lowest: int, highest: int) -> bool:
     first, last, step = found.groups()
     if first is None:
         return True
-    # A step from a single number means something else to each engine.
+    # A step from a single number has a different meaning in each engine.
     is_range = last is not None
     if step is not None and not is_range:
         return False

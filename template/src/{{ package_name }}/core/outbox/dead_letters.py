@@ -1,4 +1,4 @@
-"""Messages whose jobs were given up: to be looked at, and to be sent again."""
+"""Dead letters: messages whose jobs failed for good, to be listed and replayed."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -10,14 +10,14 @@ from .models import OutboxMessage
 
 
 class DeadLetters:
-    """Reads and replays what has failed for good, within one transaction."""
+    """Lists and replays dead letters, within one transaction."""
 
     def __init__(self, session: AsyncSession) -> None:
         """Work in this session's transaction."""
         self._session = session
 
     async def list_newest(self, limit: int) -> Sequence[OutboxMessage]:
-        """Return at most ``limit`` of them, those that failed last first."""
+        """Return at most ``limit`` dead letters, the latest failure first."""
         newest = (
             select(OutboxMessage)
             .where(OutboxMessage.failed_at.is_not(None))
@@ -27,10 +27,10 @@ class DeadLetters:
         return rows.all()
 
     async def replay(self, message_ids: Collection[UUID] | None = None) -> set[UUID]:
-        """Make them as good as new, and return which ones.
+        """Reset dead letters for delivery, and return the ids of those that were reset.
 
         Args:
-            message_ids: Which ones; by default all.
+            message_ids: The ids of the messages; by default all.
         """
         replay = update(OutboxMessage).where(OutboxMessage.failed_at.is_not(None))
         if message_ids is not None:

@@ -1,4 +1,4 @@
-"""What a message is: facts for a job, small enough to be stored and read by people."""
+"""The base class of messages: data for a job, small and readable in the database."""
 
 import re
 from typing import ClassVar
@@ -11,24 +11,24 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 
 
 class Message(BaseModel):
-    """Something that has happened, or is to be done, for one handler.
+    """An event or a command, for one handler.
 
-    It is stored as JSON, and maybe read by another release than the one that wrote it:
-    give new fields a default, and keep the old ones for as long as rows may have them.
+    It is stored as JSON and may be read by another release than the one that wrote it:
+    give new fields a default, and keep old fields for as long as rows may have them.
     """
 
     model_config = ConfigDict(frozen=True)
 
     name: ClassVar[str]
-    """What it is called in the database, such as ``users.registered``; it must not
-    change while messages of it wait."""
+    """The name in the database, such as ``users.registered``; it must not change while
+    messages with it are undelivered."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
-        """Refuse a class without a usable name where it is written.
+        """Refuse a class without a valid name when it is defined.
 
         Raises:
-            TypeError: it has none.
+            TypeError: the class has no valid name.
         """
         super().__pydantic_init_subclass__(**kwargs)
         name = cls.__dict__.get("name", "")

@@ -1,4 +1,4 @@
-"""The table of messages, each of which stays until its job is done, and a while longer."""
+"""The table of messages, each of which stays until its job is done and its TTL ends."""
 
 from datetime import datetime
 from typing import Any
@@ -7,14 +7,15 @@ from uuid import UUID, uuid4
 from sqlalchemy import JSON, ColumnElement, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..database.session import Base
+from ..database.models import Base
 from .messages import LONGEST_NAME
 
 
 class OutboxMessage(Base):
-    """A message, and how far its job has come.
+    """A message and the state of its job.
 
-    Moments are the database's, so that clocks of several machines cannot disagree.
+    Timestamps use the database's clock, so that clock skew between machines has no
+    effect.
     """
 
     __tablename__ = "outbox_messages"
@@ -32,27 +33,27 @@ class OutboxMessage(Base):
     name: Mapped[str] = mapped_column(String(LONGEST_NAME))
     payload: Mapped[dict[str, Any]] = mapped_column(JSON)
     context: Mapped[dict[str, str]] = mapped_column(JSON)
-    """Where it comes from, such as the id of the request that wrote it."""
+    """The ids of the request and trace that wrote it."""
     created_at: Mapped[datetime] = mapped_column(default=func.now())
     available_at: Mapped[datetime] = mapped_column(default=func.now())
-    """When it is published next: at once, after a failure later, and after it was
-    published again, in case that nobody does its job."""
+    """When it is due for delivery: at once, after a failed attempt with backoff, and
+    again if no worker begins its job."""
     publications: Mapped[int] = mapped_column(default=0)
-    """How often it was published since it was last begun. An id that arrives without
-    one is a late copy."""
+    """How often it was published since its job last began. An id that arrives while
+    this is 0 is a late duplicate."""
     attempts: Mapped[int] = mapped_column(default=0)
-    """How often its job was begun."""
+    """The number of attempts so far."""
     done_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
-    """When it was given up: from then on it is a dead letter."""
+    """When the last attempt failed: from then on it is a dead letter."""
     error: Mapped[str | None] = mapped_column(String(500))
-    """Why the last attempt failed: what kind of error, without anybody's data."""
+    """Why the last attempt failed: the type of error, without personal data."""
 
 
 IS_OPEN = OutboxMessage.done_at.is_(None) & OutboxMessage.failed_at.is_(None)
-"""Neither done nor given up."""
+"""Neither done nor a dead letter."""
 
 
 def seconds_from_now(seconds: float | ColumnElement[Any]) -> ColumnElement[datetime]:
-    """Give a moment of the database's clock, as an expression."""
+    """Return a time by the database's clock, as an expression."""
     return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)

@@ -1,4 +1,4 @@
-"""Waiting for a database that does not answer, instead of failing with it."""
+"""Waits while the database or broker is unavailable, instead of failing."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -13,54 +13,53 @@ Result = TypeVar("Result")
 
 PAUSE_SECONDS = 1.0
 
-# Named, because formatting for Python 3.14 drops parentheses that 3.11 needs.
-SILENCE = (SQLAlchemyError, OSError)
-"""What a database raises that is away, starting, or not yet migrated; a time limit is
-an ``OSError``, too."""
+DATABASE_ERRORS = (SQLAlchemyError, OSError)
+"""What an unavailable, starting or not yet migrated database raises; a timeout is an
+``OSError``, too."""
 
 
 class Outage:
-    """Tells once that something does not answer, and once that it does again."""
+    """Logs the begin and the end of an outage, once each."""
 
     def __init__(self, what: str) -> None:
-        """Take the name that the log knows it by."""
+        """Set the name for the log."""
         self._unavailable = f"{what}_unavailable"
         self._available = f"{what}_available"
         self._is_down = False
 
     def begin(self, error: Exception) -> None:
-        """Note that it does not answer."""
+        """Log the outage, unless it has been logged."""
         if not self._is_down:
             log.warning(self._unavailable, error_type=type(error).__name__)
         self._is_down = True
 
     def end(self) -> None:
-        """Note that it answers."""
+        """Log the end of the outage, if there was one."""
         if self._is_down:
             log.info(self._available)
         self._is_down = False
 
 
 async def pause(event: anyio.Event, seconds: float = PAUSE_SECONDS) -> None:
-    """Wait for a time, or less if something happens."""
+    """Wait for some seconds, or until the event is set."""
     with anyio.move_on_after(seconds):
         await event.wait()
 
 
-async def persistently(
+async def retry_while_unavailable(
     call: Callable[[], Awaitable[Result]], until: anyio.Event
 ) -> Result:
-    """Make a call to the database, again and again while it does not answer.
+    """Make a call to the database, and retry it while the database is unavailable.
 
     Args:
-        call: A transaction that may be repeated.
-        until: What ends the patience; from then on, an error is raised.
+        call: A transaction that is safe to retry.
+        until: Ends the retries; once it is set, an error is raised.
     """
     outage = Outage("database")
     while True:
         try:
             result = await call()
-        except SILENCE as error:
+        except DATABASE_ERRORS as error:
             if until.is_set():
                 raise
             outage.begin(error)

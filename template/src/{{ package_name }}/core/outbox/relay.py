@@ -1,9 +1,10 @@
-"""Carries the ids of messages that are due from the outbox to the broker.
+"""Publishes the ids of messages that are due from the outbox to the broker.
 
 Every worker has a relay; any number of them share the work. A row is first marked as
-published and then published, so that the worker who gets the id never meets a row that
-the relay still holds. What the broker did not take is unmarked; what it has lost, or
-what a relay died over, is due again after ``JOBS_REDELIVERY_SECONDS``.
+published and then published, so that the worker that receives the id never finds the
+row locked by the relay. If the broker refuses an id, its row is unmarked; if the broker
+loses it, or the relay crashes, it is due again after ``JOBS_REDELIVERY_SECONDS``
+(at-least-once delivery).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,58 +16,58 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..errors import UnavailableError
-from ..settings import ServiceSettings
 from .models import IS_OPEN, OutboxMessage, seconds_from_now
-from .patience import PAUSE_SECONDS, SILENCE, Outage, pause
+from .patience import DATABASE_ERRORS, PAUSE_SECONDS, Outage, pause
+from .settings import JobSettings
 
 log = structlog.stdlib.get_logger(__name__)
 
 BATCH = 100
-"""How many messages are published between two transactions."""
+"""The number of messages that are published between two transactions."""
 
 LONGEST_SECONDS = 3600
-"""A message that nobody does is published at least that often."""
+"""The longest interval between two publications of a message that no worker begins."""
 
 MOST_DOUBLINGS = 12
 
 Publish = Callable[[UUID], Awaitable[None]]
-"""Hands the id of a message to the broker, or raises ``BrokerUnavailableError``."""
+"""Sends the id of a message to the broker, or raises ``BrokerUnavailableError``."""
 
 
 class BrokerUnavailableError(UnavailableError):
-    """The broker does not answer, or not in time."""
+    """The broker does not respond, or times out."""
 
     def __init__(self) -> None:
-        """Say so without a host or a key."""
-        super().__init__("The broker does not answer.")
+        """Name neither a host nor a key."""
+        super().__init__("The broker does not respond.")
 
 
 class Relay:
-    """Publishes what is due, and leaves what cannot be published for later."""
+    """Publishes due messages; those that cannot be published stay due for later."""
 
     def __init__(
-        self, engine: AsyncEngine, publish: Publish, settings: ServiceSettings
+        self, engine: AsyncEngine, publish: Publish, settings: JobSettings
     ) -> None:
-        """Take where messages are, and where their ids go."""
+        """Read from this database, and publish with this function."""
         self._engine = engine
         self._publish = publish
         self._settings = settings
 
     async def run(self, stopping: anyio.Event) -> None:
-        """Publish until it is told to stop; outages are waited for."""
+        """Publish until ``stopping`` is set; during an outage, wait."""
         database, broker = Outage("database"), Outage("broker")
         batch = BATCH
         while not stopping.is_set():
             seconds = self._settings.jobs_poll_seconds
             try:
                 published = await self.publish_due(batch)
-            except SILENCE as error:
+            except DATABASE_ERRORS as error:
                 database.begin(error)
                 seconds = PAUSE_SECONDS
             except BrokerUnavailableError as error:
                 database.end()
                 broker.begin(error)
-                # Until it answers, one message finds out; the others stay as they are.
+                # During an outage, one message is the probe; the others stay due.
                 batch, seconds = 1, PAUSE_SECONDS
             else:
                 database.end()
@@ -78,10 +79,10 @@ class Relay:
                 await pause(stopping, seconds)
 
     async def publish_due(self, most: int = BATCH) -> int:
-        """Publish some of the messages that are due, and return how many.
+        """Publish one batch of due messages, and return its size.
 
         Raises:
-            BrokerUnavailableError: the broker did not take all of them.
+            BrokerUnavailableError: the broker refused some of them.
         """
         due = await self._mark(most)
         for position, message_id in enumerate(due):
@@ -93,8 +94,8 @@ class Relay:
         return len(due)
 
     async def _mark(self, most: int) -> Sequence[UUID]:
-        # As a common table expression, it is evaluated once; as a subquery, PostgreSQL
-        # may evaluate it again, and then lock and mark more than it says.
+        # A common table expression is evaluated once. PostgreSQL may evaluate a
+        # subquery again, and then lock and mark more rows than its LIMIT.
         due = (
             select(OutboxMessage.id)
             .where(IS_OPEN, OutboxMessage.available_at <= func.now())
@@ -116,11 +117,12 @@ class Relay:
         )
         async with self._engine.begin() as connection:
             rows = (await connection.execute(mark)).all()
-        # What an UPDATE returns comes in no order.
+        # RETURNING has no order.
         return [row.id for row in sorted(rows, key=lambda row: row.created_at)]
 
     async def _unmark(self, message_ids: Sequence[UUID]) -> None:
-        # One that was late to be taken may have arrived, and be begun: it is left alone.
+        # An id that timed out may have arrived after all, and its job have begun: leave
+        # its row unchanged.
         untouched = (
             select(OutboxMessage.id)
             .where(

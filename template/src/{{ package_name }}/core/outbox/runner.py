@@ -1,9 +1,9 @@
-"""Does the job of one message: at least once begun, and committed exactly once.
+"""Runs the job of one message: attempted at least once, committed exactly once.
 
-An attempt is counted first, in a transaction of its own, so that a job that takes its
-worker down with it is not begun for ever. Then one transaction holds the row's lock
-while the handler works, and commits what the handler wrote together with the mark that
-the job is done. An id that arrives twice finds the row locked or done, and is skipped.
+An attempt is counted first, in a separate transaction, so that a job that crashes its
+worker is not retried for ever. Then one transaction locks the row while the handler
+works, and commits what the handler wrote together with the mark that the job is done. A
+duplicate id finds the row locked or done, and is skipped.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from .handlers import Handlers, JobContext
 from .messages import Message
 from .models import IS_OPEN, OutboxMessage, seconds_from_now
 from .outbox import Outbox
-from .patience import SILENCE, persistently
+from .patience import DATABASE_ERRORS, retry_while_unavailable
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -43,41 +43,41 @@ Outcome = Literal["done", "retried", "failed", "returned", "skipped"]
 
 @dataclass
 class Run:
-    """One attempt at a job, as instruments see it."""
+    """One attempt at a job, for observability."""
 
     message_id: UUID
     name: str
     attempt: int
     """1 for the first one."""
     context: Mapping[str, str]
-    """What the message remembers of where it comes from."""
+    """The context of the message: the ids of its request and trace."""
     outcome: Outcome | None = None
-    """Set when the attempt is over."""
+    """Set at the end of the attempt."""
     error: BaseException | None = None
-    """Why it was retried or failed."""
+    """The error, if the attempt was retried or failed."""
 
 
 Instrument = Callable[[Run], AbstractContextManager[None]]
-"""Entered before each attempt and left after it, with the outcome set."""
+"""A context manager around each attempt; the outcome is set when it exits."""
 
 
 class LostWorkersError(RuntimeError):
-    """Every attempt took its worker along, so there is not going to be another."""
+    """Every attempt crashed its worker, so there is no further retry."""
 
 
 class UnusableMessageError(ValueError):
-    """Nothing in this release can do anything with the message.
+    """This release has no handler for the message, or cannot parse it.
 
-    Its text is about the message's form alone, so that anybody may read it.
+    Its text describes the form of the message only, so it may be logged.
     """
 
 
 class _TakenError(Exception):
-    """The job is done, or somebody else is doing it."""
+    """The job is done, or another worker is running it."""
 
 
 class _ReturnedError(Exception):
-    """The worker stops, and gives the job back."""
+    """The worker is shutting down, and releases the job for another one."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _Begun:
 
 
 class Runner:
-    """Does jobs, in as many tasks as call it."""
+    """Runs jobs, one for each concurrent call."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Runner:
         handlers: Handlers,
         instruments: Sequence[Instrument] = (),
     ) -> None:
-        """Take what handlers work with, and what watches them."""
+        """Use these dependencies of handlers, and these observers."""
         self._engine = engine
         self._http = http
         self._settings = settings
@@ -107,7 +107,7 @@ class Runner:
         self._running: set[asyncio.Timeout] = set()
 
     def give_back(self) -> None:
-        """Stop the jobs that run, so that another worker begins them anew."""
+        """Cancel the running jobs, so that another worker retries them."""
         self._stopping.set()
         now = asyncio.get_running_loop().time()
         for deadline in self._running:
@@ -115,14 +115,16 @@ class Runner:
                 deadline.reschedule(now)
 
     async def run(self, message_id: UUID) -> None:
-        """Do the job of a message, unless it is done, taken, or not due.
+        """Run the job of a message, unless it is done, locked, or not due.
 
-        Whatever the handler raises is recorded and not raised. While the database does
-        not answer, this waits.
+        Errors of the handler are recorded and not raised. While the database is
+        unavailable, this waits.
         """
         try:
-            begun = await persistently(lambda: self._begin(message_id), self._stopping)
-        except SILENCE:
+            begun = await retry_while_unavailable(
+                lambda: self._begin(message_id), self._stopping
+            )
+        except DATABASE_ERRORS:
             return
         if begun is None:
             log.debug("job_skipped", message_id=str(message_id))
@@ -137,9 +139,9 @@ class Runner:
             await self._attempt(begun)
 
     async def _begin(self, message_id: UUID) -> _Begun | None:
-        """Count an attempt; there is none if the row is locked or not due.
+        """Count an attempt, or return none if the row is locked or not due.
 
-        It uses up all publications, so that of ids that arrive together, one counts.
+        It resets the count of publications, so that of duplicate ids only one counts.
         """
         free = (
             select(OutboxMessage.id)
@@ -155,7 +157,7 @@ class Runner:
             .values(
                 attempts=OutboxMessage.attempts + 1,
                 publications=0,
-                # This is when it is published again if this worker is lost.
+                # The time of redelivery if this worker crashes.
                 available_at=seconds_from_now(self._settings.jobs_redelivery_seconds),
             )
             .returning(
@@ -201,8 +203,8 @@ class Runner:
             raise UnusableMessageError(text)
         message = _read(handling.message, begun.payload)
         async with self._engine.begin() as connection:
-            # Only the connection's owner commits: a handler that calls `commit` has
-            # flushed, and nothing else.
+            # Only the connection's owner commits: a call of `commit` in a handler only
+            # flushes.
             session = AsyncSession(
                 connection,
                 expire_on_commit=False,
@@ -225,7 +227,7 @@ class Runner:
         await follow_commit(session)
 
     async def _lock(self, run: Run, session: AsyncSession) -> None:
-        # If it was published again in between, the last attempt is the one.
+        # If it was redelivered meanwhile, the latest attempt owns the job.
         row = select(OutboxMessage.id).where(
             IS_OPEN,
             OutboxMessage.id == run.message_id,
@@ -236,8 +238,8 @@ class Runner:
 
     @asynccontextmanager
     async def _limited(self) -> AsyncIterator[None]:
-        # Not anyio's time limit: it cancels again and again, also the request by which
-        # the driver has the server stop a statement, and that would keep the row's lock.
+        # Not anyio's timeout: it cancels repeatedly, also the request by which the
+        # driver cancels a statement on the server, and the row would stay locked.
         deadline = asyncio.timeout(self._settings.job_seconds)
         if self._stopping.is_set():
             raise _ReturnedError
@@ -275,14 +277,13 @@ class Runner:
         )
 
     def _pause_seconds(self, attempt: int) -> float:
-        # Anything between nothing and the whole pause, so that jobs that failed
-        # together do not come back together.
+        # Full jitter: jobs that failed together are not retried together.
         doublings = min(attempt - 1, 30)
         longest = self._settings.jobs_backoff_seconds * 2**doublings
         return random.uniform(0, min(longest, LONGEST_PAUSE_SECONDS))  # noqa: S311
 
     async def _close(self, run: Run, **values: Any) -> None:  # noqa: ANN401
-        """Store how an attempt ended, unless another one has begun since."""
+        """Store the outcome of an attempt, unless a later one has begun."""
         close = (
             update(OutboxMessage)
             .where(
@@ -298,9 +299,9 @@ class Runner:
                 await connection.execute(close)
 
         try:
-            await persistently(store, self._stopping)
-        except SILENCE as error:
-            # The row is as it was when the attempt began, so it is published again.
+            await retry_while_unavailable(store, self._stopping)
+        except DATABASE_ERRORS as error:
+            # The row is unchanged since the attempt began, so it is published again.
             log.warning("job_left_open", error_type=type(error).__name__)
 
 
@@ -308,7 +309,7 @@ def _read(kind: type[Message], payload: dict[str, Any]) -> Message:
     try:
         return kind.model_validate(payload)
     except ValidationError as error:
-        # Where it does not fit, and how; never what was there.
+        # The location and type of each mismatch, never the value.
         places = [
             f"{'.'.join(map(str, failure['loc']))} {failure['type']}"
             for failure in error.errors(include_input=False, include_url=False)
@@ -317,7 +318,7 @@ def _read(kind: type[Message], payload: dict[str, Any]) -> Message:
 
 
 def error_text(error: BaseException) -> str:
-    """Say what went wrong without anybody's data, which messages of errors may hold."""
+    """Describe an error without its message, which may contain personal data."""
     text = type(error).__name__
     if isinstance(error, ServiceError | UnusableMessageError):
         text = f"{text}: {error}"

@@ -1,4 +1,4 @@
-"""Redis: one pool of connections for a process, and no call without a time limit."""
+"""Redis: one pool of connections for a process, and a timeout for each call."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import anyio
 import structlog
+from fastapi import FastAPI
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -17,45 +18,49 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ..errors import UnavailableError
-from ..settings import ServiceSettings
+from ..http.health import add_readiness_check
+from ..lifespan import State, add_lifespan
+from .settings import RedisSettings
 
 log = structlog.stdlib.get_logger(__name__)
 
 Result = TypeVar("Result")
 
 PAUSE_SECONDS = 1.0
-"""How long a Redis that did not answer is left alone before one call tries again."""
+"""How long calls fail at once after a timeout, before one call tries again."""
 
 LATE_SECONDS = 0.05
 MOST_EXTENSIONS = 4
-"""A timer that fires later than that tells of a busy process, not of a silent Redis:
-the answer may be waiting to be read. The call gets its time again, so many times."""
+"""A timer that fires later than that is a sign of a busy process, not of a Redis that
+does not respond: its response may be waiting to be read. The timeout starts again, at
+most so many times."""
 
-# Named, because formatting for Python 3.14 drops parentheses that 3.11 needs.
-SILENCE = (RedisConnectionError, RedisTimeoutError, OSError)
+CONNECTION_ERRORS = (RedisConnectionError, RedisTimeoutError, OSError)
 
 
 class RedisUnavailableError(UnavailableError):
-    """Redis does not answer, or not in time."""
+    """Redis does not respond, or not in time."""
 
     def __init__(self) -> None:
-        """Say so without a host or a key."""
-        super().__init__("Redis does not answer.")
+        """Name neither a host nor a key."""
+        super().__init__("Redis does not respond.")
 
 
 class RedisClient:
-    """Makes calls that end in time, and makes none for a moment after one has not.
+    """Makes calls with a timeout, and makes none for a moment after one has timed out.
 
     The pause keeps the cost of an outage small: instead of every call of every
-    request, one call in a second waits for an answer that does not come.
+    request, one call in a second waits for its timeout.
     """
 
-    def __init__(self, connections: Redis, settings: ServiceSettings) -> None:
+    def __init__(self, connections: Redis, settings: RedisSettings) -> None:
         """Take the pool of connections."""
         self.connections = connections
+        self.clients: list[Redis] = [connections]
+        """All clients on these connections, for tracing."""
         self.prefix = settings.redis_prefix
         self._seconds = settings.redis_seconds
-        # Waiting for a connection says nothing about Redis, so no call's time runs yet.
+        # Waiting for a connection is no failure of Redis, so no timeout runs yet.
         self._turns = anyio.Semaphore(settings.redis_max_connections)
         self._resume_at = 0.0
         self._is_down = False
@@ -64,7 +69,7 @@ class RedisClient:
         """Make one call.
 
         Raises:
-            RedisUnavailableError: there is no answer in time, or a refusal.
+            RedisUnavailableError: there is no response in time, or a refusal.
         """
         async with self._turns:
             return await self._run(call)
@@ -73,36 +78,41 @@ class RedisClient:
         if monotonic() < self._resume_at:
             raise RedisUnavailableError
         if self._is_down:
-            # This call tries for everybody; the others do not wait with it.
+            # This call is the probe; the others do not wait with it.
             self._resume_at = monotonic() + self._seconds
         try:
             with _TimeLimit(self._seconds):
                 result = await call()
-        except SILENCE as error:
-            self._note_silence(error)
+        except CONNECTION_ERRORS as error:
+            self._note_outage(error)
             raise RedisUnavailableError from error
         except RedisError as error:
-            # It answers, but cannot do this: full, read-only, or still loading.
+            # It responds, but cannot do this: full, read-only, or still loading.
             log.warning("redis_refused", error_type=type(error).__name__)
             raise RedisUnavailableError from error
-        self._note_answer()
+        self._note_response()
         return result
 
     async def check(self) -> None:
-        """Ask for an answer.
+        """Send a PING.
 
         Raises:
-            RedisUnavailableError: there is none.
+            RedisUnavailableError: there is no response.
         """
         await self.run(self.connections.ping)
 
-    def _note_silence(self, error: Exception) -> None:
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.connections.aclose()
+        await self.connections.connection_pool.aclose()
+
+    def _note_outage(self, error: Exception) -> None:
         self._resume_at = monotonic() + PAUSE_SECONDS
         if not self._is_down:
             log.warning("redis_unavailable", error_type=type(error).__name__)
         self._is_down = True
 
-    def _note_answer(self) -> None:
+    def _note_response(self) -> None:
         self._resume_at = 0.0
         if self._is_down:
             log.info("redis_available")
@@ -110,7 +120,7 @@ class RedisClient:
 
 
 class _TimeLimit:
-    """Ends a call when its time is up, unless this process had none to look."""
+    """Cancels a call at its timeout, unless this process was too busy to read."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -146,26 +156,57 @@ class _TimeLimit:
             self._scope.cancel()
 
 
-@asynccontextmanager
-async def open_redis(settings: ServiceSettings) -> AsyncIterator[RedisClient]:
-    """Make the client, and close its connections at the end; this connects to nothing."""
+def make_redis(settings: RedisSettings) -> RedisClient:
+    """Make the client; this connects to nothing."""
     longest = settings.redis_seconds * (1 + MOST_EXTENSIONS)
     pool = BlockingConnectionPool.from_url(
         settings.redis_url.get_secret_value(),
         max_connections=settings.redis_max_connections,
-        # The client's own limit comes first; these are for calls that go around it.
+        # RedisClient's own timeout is shorter; these are for calls that bypass it.
         timeout=longest,
         socket_timeout=longest,
         socket_connect_timeout=longest,
-        # Every connection would otherwise begin with two more calls, to say what it uses.
+        # Every connection would otherwise begin with two more calls that name the driver.
         driver_info=None,
         # Once, at once: a connection that was idle while Redis restarted is replaced.
         retry=Retry(NoBackoff(), 1),
         retry_on_error=[RedisConnectionError],
     )
-    connections = Redis(connection_pool=pool)
+    return RedisClient(Redis(connection_pool=pool), settings)
+
+
+@asynccontextmanager
+async def open_redis(settings: RedisSettings) -> AsyncIterator[RedisClient]:
+    """Make the client, and close its connections at the end."""
+    client = make_redis(settings)
     try:
-        yield RedisClient(connections, settings)
+        yield client
     finally:
-        await connections.aclose()
-        await pool.aclose()
+        await client.close()
+
+
+def add_redis(app: FastAPI, settings: RedisSettings) -> RedisClient:
+    """Keep connections to Redis while the application runs, and return the client."""
+    client = make_redis(settings)
+
+    @asynccontextmanager
+    async def close() -> AsyncIterator[State]:
+        try:
+            yield {}
+        finally:
+            await client.close()
+
+    add_lifespan(app, close)
+    check_redis(app, client, is_optional=True)
+    return client
+
+
+def check_redis(app: FastAPI, client: RedisClient, *, is_optional: bool) -> None:
+    """Have the readiness probe check Redis.
+
+    Args:
+        app: The application.
+        client: The client.
+        is_optional: Whether the service works without Redis, as a cache does.
+    """
+    add_readiness_check(app, "redis", client.check, is_optional=is_optional)

@@ -1,10 +1,13 @@
-"""A span for each command that Redis is sent."""
+"""A span for each command that is sent to Redis."""
 
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.trace import TracerProvider
-from redis.asyncio import Redis
+
+from .client import RedisClient
 
 
-def trace_redis(client: Redis, provider: TracerProvider) -> None:
-    """Trace one client until it is closed."""
-    RedisInstrumentor.instrument_client(client, tracer_provider=provider)
+def trace_redis(redis: RedisClient, provider: TracerProvider | None) -> None:
+    """Trace all clients on these connections, if anything is traced."""
+    if provider is not None:
+        for client in redis.clients:
+            RedisInstrumentor.instrument_client(client, tracer_provider=provider)

@@ -14,12 +14,13 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from ..configuration import Configuration
+
 LIMITS = Config(
     connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2}
 )  # By default a start could hang for minutes.
 
-# Named, because formatting for Python 3.14 drops parentheses that 3.11 needs.
-MALFORMED = (AttributeError, KeyError, ValueError)
+INVALID_SECRET_ERRORS = (AttributeError, KeyError, ValueError)
 
 
 class LimitedSource(AWSSecretsManagerSettingsSource):
@@ -34,9 +35,9 @@ class LimitedSource(AWSSecretsManagerSettingsSource):
 
 
 def secret_manager(settings_cls: type[BaseSettings]) -> PydanticBaseSettingsSource:
-    """Give the settings of the secret that AWS_SECRET_ID names; without it, none.
+    """Return the settings in the secret that AWS_SECRET_ID names; without it, none.
 
-    Region, credentials and endpoint come from wherever AWS's own tools look.
+    Region, credentials and endpoint are found where AWS's own tools find them.
 
     Raises:
         SettingsError: the secret cannot be read; the message holds no value.
@@ -56,7 +57,30 @@ def secret_manager(settings_cls: type[BaseSettings]) -> PydanticBaseSettingsSour
         reason = str(error.response.get("Error", {}).get("Code"))
     except BotoCoreError as error:
         reason = type(error).__name__
-    except MALFORMED:
+    except INVALID_SECRET_ERRORS:
         reason = "it is not a JSON object"
     message = f"AWS_SECRET_ID: Secrets Manager did not give the secret ({reason})"
     raise SettingsError(message) from None
+
+
+class AwsSecretSettings(Configuration):
+    """Reads the AWS secret after all other sources."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the secret manager to the sources."""
+        sources = super().settings_customise_sources(
+            settings_cls,
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            file_secret_settings,
+        )
+        return (*sources, secret_manager(settings_cls))

@@ -1,4 +1,4 @@
-"""Settings from mounted files, one for each: how Docker and Kubernetes pass secrets."""
+"""Settings from mounted files, one per setting, as Docker and Kubernetes pass secrets."""
 
 import os
 from pathlib import Path
@@ -10,16 +10,14 @@ DEFAULT_DIRECTORY = Path("/run/secrets")
 
 
 def secret_files(settings_cls: type[BaseSettings]) -> SecretsSettingsSource:
-    """Give the source that reads a file named like the setting, if there is one.
-
-    The directory is the one that SECRETS_DIR names, or else the usual one.
+    """Return the source that reads each setting from a file with its name.
 
     Raises:
-        SettingsError: SECRETS_DIR names no directory.
+        SettingsError: there is no directory SECRETS_DIR.
     """
     named = os.environ.get("SECRETS_DIR")
     if named and not Path(named).is_dir():
         message = "SECRETS_DIR: there is no such directory"
         raise SettingsError(message)
-    usual = DEFAULT_DIRECTORY if DEFAULT_DIRECTORY.is_dir() else None
-    return SecretsSettingsSource(settings_cls, named or usual)
+    default = DEFAULT_DIRECTORY if DEFAULT_DIRECTORY.is_dir() else None
+    return SecretsSettingsSource(settings_cls, named or default)

@@ -13,15 +13,16 @@ from pydantic_settings import (
     SettingsError,
 )
 
-SECONDS = 5
-"""How long connecting may take, and then each wait for the answer."""
+from ..configuration import Configuration
 
-# Named, because formatting for Python 3.14 drops parentheses that 3.11 needs.
-MALFORMED = (KeyError, TypeError)
+SECONDS = 5
+"""The timeout for connecting, and for each read of the response."""
+
+INVALID_RESPONSE_ERRORS = (KeyError, TypeError)
 
 
 def secret_manager(settings_cls: type[BaseSettings]) -> PydanticBaseSettingsSource:
-    """Give the settings of the secret that VAULT_PATH names; without it, none.
+    """Return the settings in the secret that VAULT_PATH names; without it, none.
 
     Raises:
         SettingsError: the secret cannot be read; the message holds no value.
@@ -36,11 +37,11 @@ def secret_manager(settings_cls: type[BaseSettings]) -> PydanticBaseSettingsSour
     token = _token()
     try:
         settings = dict(_read(address, token, where))
-    # The HTTP client's own errors are OSError, or ValueError for a broken answer.
+    # The HTTP client's own errors are OSError, or ValueError for an invalid response.
     except (VaultError, OSError, ValueError) as error:
         reason = type(error).__name__
-    except MALFORMED:
-        reason = "the answer is not one of Vault's"
+    except INVALID_RESPONSE_ERRORS:
+        reason = "the response is not one of Vault's"
     else:
         return InitSettingsSource(settings_cls, settings)
     message = f"VAULT_PATH: Vault did not give the secret ({reason})"
@@ -71,8 +72,31 @@ def _read(address: str, token: str, where: str) -> Mapping[str, object]:
         timeout=SECONDS,
         namespace=os.environ.get("VAULT_NAMESPACE"),
     )
-    answer = vault.secrets.kv.v2.read_secret_version(
+    response = vault.secrets.kv.v2.read_secret_version(
         path=path, mount_point=mount, raise_on_deleted_version=True
     )
-    secret: Mapping[str, object] = answer["data"]["data"]
+    secret: Mapping[str, object] = response["data"]["data"]
     return secret
+
+
+class VaultSecretSettings(Configuration):
+    """Reads the Vault secret after all other sources."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the secret manager to the sources."""
+        sources = super().settings_customise_sources(
+            settings_cls,
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            file_secret_settings,
+        )
+        return (*sources, secret_manager(settings_cls))

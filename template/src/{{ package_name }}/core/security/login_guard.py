@@ -1,8 +1,8 @@
-"""Guessing passwords is stopped, and nobody can stop somebody else from signing in.
+"""Limits the guessing of passwords, without letting one client lock out another.
 
 Failed sign-ins are counted twice: by address, against trying many accounts, and by
 address and account together, against trying many passwords. They are never counted
-by account alone: whoever knows an e-mail address could then lock its owner out.
+by account alone: anyone who knows an e-mail address could then lock its owner out.
 """
 
 import hashlib
@@ -25,23 +25,24 @@ class LoginGuard:
     """Counts failed sign-ins and refuses further attempts beyond the limits."""
 
     def __init__(self, limiter: RateLimiter) -> None:
-        """Take what counts."""
         self._limiter = limiter
         self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def attempt(self, address: str, account: str) -> AsyncIterator[None]:
-        """Surround one attempt to sign in.
+        """Count one attempt to sign in, which the body of ``async with`` makes.
 
-        It is counted before the password is looked at and given back unless it
-        fails: of many guesses at once, no more are looked at than the limit allows.
+        It is counted before the password is checked and uncounted unless it fails: of
+        many concurrent guesses, no more are checked than the limit allows.
 
         Raises:
             RateLimitError: too many attempts have failed.
-            UnavailableError: the counts cannot be reached, and that stops requests.
+            UnavailableError: the counts are unavailable, and that stops requests.
         """
-        pair = f"{address}/{_digest(account)}"
-        # One after the other, so that attempts which will succeed fill no limit.
+        # The name can be any text, and none of it may be stored with the counts.
+        name = account.strip().lower().encode("utf-8", "backslashreplace")
+        pair = f"{address}/{hashlib.sha256(name).hexdigest()}"
+        # One after the other, so that attempts that will succeed do not reach the limit.
         async with self._turns.setdefault(pair, anyio.Lock()):
             await self._limiter.spend(PER_ACCOUNT, pair)
             try:
@@ -54,7 +55,7 @@ class LoginGuard:
             except AuthenticationError:
                 raise
             except Exception:
-                # Nothing was learnt about the password: the database was silent, say.
+                # The password was not checked: the database did not respond, for example.
                 await self._limiter.give_back(PER_ACCOUNT, pair)
                 await self._limiter.give_back(PER_ADDRESS, address)
                 raise
@@ -62,14 +63,8 @@ class LoginGuard:
             await self._limiter.give_back(PER_ADDRESS, address)
 
 
-def _digest(account: str) -> str:
-    # Any text can come as an account's name, and none has a place in a store of counts.
-    name = account.strip().lower().encode("utf-8", "backslashreplace")
-    return hashlib.sha256(name).hexdigest()
-
-
 async def get_login_guard(request: Request) -> LoginGuard:
-    """Give the guard that the lifespan made."""
+    """Return the application's guard."""
     guard: LoginGuard = request.state["login_guard"]
     return guard
 

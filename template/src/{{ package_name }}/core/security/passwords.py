@@ -1,4 +1,4 @@
-"""Password hashes: Argon2id, made in a thread because it takes long on purpose."""
+"""Password hashes: Argon2id, in a thread because hashing is slow by design."""
 
 from functools import partial
 
@@ -8,27 +8,24 @@ from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from ..settings import ServiceSettings
+from .settings import SecuritySettings
 
 MAX_AT_ONCE = 4
-"""Each hash takes the memory that the settings say; this bounds the sum."""
+"""The number of hashes at a time: each one takes the memory that the settings state."""
 
 
 class Passwords:
-    """Hashes passwords and checks them, at the cost that the settings ask for."""
+    """Hashes and checks passwords, at the cost in the settings."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
-        """Prepare the hasher, and a hash to check when there is no user."""
-        self._hasher = PasswordHash(
-            (
-                Argon2Hasher(
-                    memory_cost=settings.password_hash_memory_kib,
-                    time_cost=settings.password_hash_rounds,
-                ),
-            )
+    def __init__(self, settings: SecuritySettings) -> None:
+        """Make a dummy hash for users that do not exist."""
+        argon2 = Argon2Hasher(
+            memory_cost=settings.password_hash_memory_kib,
+            time_cost=settings.password_hash_rounds,
         )
+        self._hasher = PasswordHash([argon2])
         self._limiter = CapacityLimiter(MAX_AT_ONCE)
-        self._hash_of_nobody = self._hasher.hash("the password of nobody")
+        self._dummy_hash = self._hasher.hash("a password that no user has")
 
     async def hash(self, password: str) -> str:
         """Hash a password for storage."""
@@ -42,10 +39,10 @@ class Passwords:
         """Check a password, in the same time whether there is a stored hash or not.
 
         Returns:
-            Whether the password is right, and a new hash to store when the stored
-            one was made at another cost than today's.
+            Whether the password is right, and a new hash to store if the settings have
+            changed since the stored one was made.
         """
-        check = partial(self._check, password, stored or self._hash_of_nobody)
+        check = partial(self._check, password, stored or self._dummy_hash)
         is_right, renewed = await anyio.to_thread.run_sync(check, limiter=self._limiter)
         return is_right and bool(stored), renewed if stored else None
 

@@ -1,4 +1,4 @@
-"""Access tokens: signed, short-lived, and checked for everything they claim."""
+"""Access tokens: signed, short-lived, and with all their claims checked."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,20 +7,20 @@ from uuid import UUID, uuid4
 import jwt
 
 from ..errors import AuthenticationError
-from ..settings import ServiceSettings
+from .settings import SecuritySettings
 
 ALGORITHM = "HS256"
 """Pinned: a token that names another one is refused."""
 
 TOKEN_TYPE = "access"  # noqa: S105
-REQUIRED_CLAIMS = ("aud", "exp", "iat", "iss", "jti", "sub", "typ", "ver")
+REQUIRED_CLAIMS = ["aud", "exp", "iat", "iss", "jti", "sub", "typ", "ver"]
 LEEWAY_SECONDS = 5
-"""How far the clocks of two machines may be apart."""
+"""The clock skew between two machines that is accepted."""
 
 
 @dataclass(frozen=True)
 class AccessClaims:
-    """What a valid access token says."""
+    """The claims of a valid access token."""
 
     user_id: UUID
     credentials_version: int
@@ -29,8 +29,7 @@ class AccessClaims:
 class AccessTokens:
     """Issues access tokens and reads them back."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
-        """Take the keys, the names and the lifetime from the settings."""
+    def __init__(self, settings: SecuritySettings) -> None:
         self._secret = settings.jwt_secret.get_secret_value()
         previous = [key.get_secret_value() for key in settings.jwt_secret_previous]
         self._accepted = [self._secret, *previous]
@@ -39,12 +38,7 @@ class AccessTokens:
         self.lifetime = timedelta(minutes=settings.access_token_minutes)
 
     def issue(self, user_id: UUID, credentials_version: int) -> str:
-        """Sign a token for a user.
-
-        Args:
-            user_id: Whom the token is for.
-            credentials_version: The user's; a later one makes the token worthless.
-        """
+        """Sign a token; a later ``credentials_version`` of the user invalidates it."""
         now = datetime.now(UTC)
         claims = {
             "iss": self._issuer,
@@ -59,16 +53,16 @@ class AccessTokens:
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
     def read(self, token: str) -> AccessClaims:
-        """Check a token and say whose it is.
+        """Check a token and return its claims.
 
         Raises:
-            AuthenticationError: anything at all is wrong with it.
+            AuthenticationError: the token is invalid in any way.
         """
         for secret in self._accepted:
             try:
                 return self._read(token, secret)
             except jwt.InvalidSignatureError:
-                # It may be signed with an earlier key.
+                # It may be signed with a previous key.
                 continue
             except (jwt.InvalidTokenError, ValueError, TypeError) as error:
                 raise AuthenticationError from error
@@ -82,7 +76,7 @@ class AccessTokens:
             issuer=self._issuer,
             audience=self._audience,
             leeway=LEEWAY_SECONDS,
-            options={"require": list(REQUIRED_CLAIMS)},
+            options={"require": REQUIRED_CLAIMS},
         )
         if claims["typ"] != TOKEN_TYPE:
             raise AuthenticationError

@@ -1,4 +1,4 @@
-"""Sends spans to a collector, over OTLP, and never makes anybody wait for it."""
+"""Exports spans to an OTLP collector in the background, without blocking requests."""
 
 import logging
 import os
@@ -15,47 +15,47 @@ from opentelemetry.sdk.trace.export import (
 )
 from opentelemetry.util.re import parse_env_headers
 
-from ..settings import ServiceSettings
 from .scrubbing import scrubbed
+from .settings import TracingSettings
 
 log = structlog.stdlib.get_logger(__name__)
 
 PROTOCOL = "http/protobuf"
 
 WARNING_SECONDS = 60.0
-"""How often the log says, at most, that spans are lost."""
+"""The shortest interval between two log lines about lost spans."""
 
 EXPORTER_LOG = logging.getLogger(trace_exporter.__name__)
 BATCH_LOG = logging.getLogger("opentelemetry.sdk._shared_internal")
 
 
 class _FailureFilter(logging.Filter):
-    """Keeps the exporter's lines out of the log, and remembers what they are about.
+    """Drops the exporter's log lines, and stores the reason of the failure.
 
-    Their text may name the collector's address with everything in it.
+    Their text may contain the collector's URL with its credentials.
     """
 
     reason = "timeout"
 
     def filter(self, record: logging.LogRecord) -> bool:
-        for told in record.args or ():
-            if isinstance(told, Exception):
-                self.reason = type(told).__name__
-            elif isinstance(told, int):
-                self.reason = str(told)
+        for argument in record.args or ():
+            if isinstance(argument, Exception):
+                self.reason = type(argument).__name__
+            elif isinstance(argument, int):
+                self.reason = str(argument)
         return False
 
 
 FAILURES = _FailureFilter()
-"""One for the process, as the exporter's log is."""
+"""One per process, like the exporter's logger."""
 
 
-def endpoint_of(settings: ServiceSettings) -> str | None:
-    """Say where spans go, by the variables that OpenTelemetry defines, if anywhere."""
+def endpoint_of(settings: TracingSettings) -> str | None:
+    """Return the endpoint from OpenTelemetry's standard variables, or ``None``."""
     is_off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if is_off or os.environ.get("OTEL_TRACES_EXPORTER", "otlp") == "none":
         return None
-    # What is said of traces alone wins, and is no base to append a path to.
+    # The variable for traces takes precedence, and is not a base to append a path to.
     if own := os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         return own
     if base := settings.otel_exporter_otlp_endpoint:
@@ -63,8 +63,8 @@ def endpoint_of(settings: ServiceSettings) -> str | None:
     return None
 
 
-def make_exporter(settings: ServiceSettings, endpoint: str) -> SpanExporter:
-    """Make what sends; certificates, compression and timeouts are OTEL_* variables."""
+def make_exporter(settings: TracingSettings, endpoint: str) -> SpanExporter:
+    """Make the exporter; OTEL_* variables set certificates, compression, timeouts."""
     protocols = (
         os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
         os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL"),
@@ -72,8 +72,8 @@ def make_exporter(settings: ServiceSettings, endpoint: str) -> SpanExporter:
     protocol = next(filter(None, protocols), PROTOCOL)
     if protocol != PROTOCOL:
         log.warning("trace_protocol_ignored", asked_for=protocol, used=PROTOCOL)
-    # They may hold a key, so they may come from a mounted file, which only the
-    # settings know of.
+    # They may contain a key, so they may come from a mounted file, which only the
+    # settings read.
     given = settings.otel_exporter_otlp_headers.get_secret_value()
     if given and "OTEL_EXPORTER_OTLP_TRACES_HEADERS" not in os.environ:
         headers = parse_env_headers(given, liberal=True)
@@ -83,19 +83,19 @@ def make_exporter(settings: ServiceSettings, endpoint: str) -> SpanExporter:
 
 
 class ScrubbingExporter(SpanExporter):
-    """Passes on scrubbed spans, and says once in a while that they do not arrive."""
+    """Exports scrubbed spans, and logs at intervals that they are lost."""
 
     def __init__(self, exporter: SpanExporter) -> None:
-        """Take the exporter that sends."""
+        """Wrap the exporter."""
         self._exporter = exporter
         self._silent_until = 0.0
         self._is_shut_down = False
-        # They would tell of each attempt, and of each span that a full queue drops.
+        # They would log each attempt, and each span that a full queue drops.
         EXPORTER_LOG.addFilter(FAILURES)
         BATCH_LOG.setLevel(logging.ERROR)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send spans; this is called in a thread of its own."""
+        """Export spans; called in the exporter's thread."""
         result = self._exporter.export([scrubbed(span) for span in spans])
         if result is not SpanExportResult.SUCCESS and monotonic() > self._silent_until:
             self._silent_until = monotonic() + WARNING_SECONDS
@@ -103,41 +103,41 @@ class ScrubbingExporter(SpanExporter):
         return result
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Keep nothing back."""
+        """Do nothing: there is no buffer here."""
         return self._exporter.force_flush(timeout_millis)
 
     def shutdown(self) -> None:
-        """Send no more, and give up what is being repeated."""
+        """Stop, and abandon retries."""
         if not self._is_shut_down:
             self._is_shut_down = True
             self._exporter.shutdown()
 
 
 class ExportWhileRunning(SpanProcessor):
-    """Exports what ends between `open` and `close`, from a thread that exists only then.
+    """Exports spans that end between `open` and `close`, from a thread of that period.
 
     So an application that is never started has no thread, and one that is forked before
     it starts has it in the process that serves.
     """
 
     def __init__(self) -> None:
-        """Start with nothing to export to."""
+        """Start closed."""
         self._batch: BatchSpanProcessor | None = None
         self._exporter: SpanExporter | None = None
 
     def open(self, exporter: SpanExporter) -> None:
-        """Begin to export."""
+        """Start the exporter's thread."""
         self._exporter = ScrubbingExporter(exporter)
         self._batch = BatchSpanProcessor(self._exporter)
 
     def close(self) -> None:
-        """Send what is left, which takes as long as the collector does."""
+        """Flush the queue; this blocks for as long as the collector does."""
         batch, self._batch = self._batch, None
         if batch is not None:
             batch.shutdown()  # type: ignore[no-untyped-call]
 
     def abandon(self) -> None:
-        """Make a `close` that takes too long end at the next opportunity."""
+        """Make a slow `close` return at the next opportunity."""
         if self._exporter is not None:
             self._exporter.shutdown()
 
@@ -147,5 +147,5 @@ class ExportWhileRunning(SpanProcessor):
             batch.on_end(span)
 
     def force_flush(self, timeout_millis: int | None = None) -> bool:
-        """Send what is queued."""
+        """Flush the queue."""
         return self._batch is None or self._batch.force_flush(timeout_millis)

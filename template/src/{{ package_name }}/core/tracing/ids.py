@@ -1,4 +1,4 @@
-"""The ids of the trace that is going on, for what else tells of it."""
+"""The ids of the current trace, for logs, error reports and messages."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -10,7 +10,7 @@ from opentelemetry.trace.propagation.tracecontext import (
 
 
 def current_trace() -> dict[str, str]:
-    """Give the ids of the trace and of the span, or nothing if there is none."""
+    """Return the ids of the current trace and span, or nothing without one."""
     span = trace.get_current_span().get_span_context()
     if not span.is_valid:
         return {}
@@ -21,7 +21,7 @@ def current_trace() -> dict[str, str]:
 
 
 def trace_context() -> dict[str, str]:
-    """Give what lets another process continue the trace, as its headers would."""
+    """Return the W3C trace context headers, to continue the trace elsewhere."""
     carrier: dict[str, str] = {}
     TraceContextTextMapPropagator().inject(carrier)
     return carrier
@@ -30,6 +30,6 @@ def trace_context() -> dict[str, str]:
 def add_trace_ids(
     logger: object, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Have a log line say which trace it belongs to, so that one leads to the other."""
+    """Add the trace ids to a log line."""
     event.update(current_trace())
     return event

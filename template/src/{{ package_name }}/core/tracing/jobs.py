@@ -1,4 +1,4 @@
-"""Jobs continue the trace of the request that asked for them."""
+"""Continues the trace of the request in the job of its message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,25 +10,32 @@ from opentelemetry.trace.propagation.tracecontext import (
 )
 
 from ..about import DISTRIBUTION
+from ..outbox.context import add_message_context
 from ..outbox.runner import Run
+from .ids import trace_context
+
+
+def trace_messages() -> None:
+    """Store the current trace context with new messages."""
+    add_message_context(trace_context)
 
 
 class JobTracing:
-    """Makes a span of each attempt, a child of the one that the message was put in by.
+    """Makes a span for each attempt, a child of the span that added the message.
 
     OpenTelemetry's conventions for messaging offer a link or a parent. A link is for
-    whoever takes many messages at once and can have but one parent. An attempt is about
-    one message, and as a child it is in one trace with its request, from end to end,
-    kept or not kept with it. What the clock sends has no parent, and begins a trace.
+    consumers that receive batches and can have only one parent. An attempt has one
+    message, and as a child it shares the trace and the sampling decision of its
+    request. A scheduled message has no parent, and begins a trace.
     """
 
     def __init__(self, provider: TracerProvider | None) -> None:
-        """Take what makes spans; without it, none are made."""
+        """Use this tracer provider; without it, no spans are made."""
         self._tracer = (provider or NoOpTracerProvider()).get_tracer(DISTRIBUTION)
 
     @contextmanager
     def __call__(self, run: Run) -> Iterator[None]:
-        """Trace one attempt."""
+        """Wrap one attempt in a span."""
         message = TraceContextTextMapPropagator().extract(run.context, Context())
         with self._tracer.start_as_current_span(
             f"process {run.name}",

@@ -1,7 +1,7 @@
-"""What of a span leaves the service: names, numbers and timings, never a value.
+"""Scrubs exported spans: names, numbers and timings, never a value.
 
-Instrumentation records what it sees: whole URLs with their queries, the text of SQL,
-users of databases, messages of errors. So nothing is sent unless it is listed here.
+Instrumentation records whole URLs with their queries, the text of SQL, database users
+and error messages. So only the attributes that are listed here are exported.
 """
 
 import re
@@ -16,7 +16,8 @@ from opentelemetry.util.types import Attributes, AttributeValue
 from ..export.redaction import HIDDEN, redacted
 
 OWN_PREFIXES = ("app.", "messaging.")
-"""What the service sets itself. Texts are redacted, for an attribute is set quickly."""
+"""Attributes that the service sets. Texts are redacted, because an attribute is easily
+set."""
 
 REQUEST_ATTRIBUTES = frozenset(
     {
@@ -28,8 +29,8 @@ REQUEST_ATTRIBUTES = frozenset(
         "url.scheme",
     }
 )
-"""Of a request to the service. Its path, its query and its Host are the caller's words:
-``http.route`` says what was asked for, and the log has the path."""
+"""Attributes of a request to the service. Its path, query and Host are the caller's
+input: ``http.route`` names the route, and the log has the path."""
 
 CALL_ATTRIBUTES: Mapping[str, str] = {
     "db.name": "db.namespace",
@@ -51,8 +52,8 @@ CALL_ATTRIBUTES: Mapping[str, str] = {
     "server.address": "server.address",
     "server.port": "server.port",
 }
-"""Of a call to another system, and what the stable conventions call it: contrib's
-instrumentation still says it the old way unless a variable of the process is set."""
+"""Attributes of a call to another system, by their stable names: contrib's
+instrumentation uses the old names unless a variable of the process is set."""
 
 STATEMENTS = ("db.query.text", "db.statement")
 URLS = ("http.url", "url.full")
@@ -69,14 +70,14 @@ LITERALS = re.compile(
 
 
 def scrubbed(span: ReadableSpan) -> ReadableSpan:
-    """Copy a span with nothing in it but what is listed above."""
+    """Copy a span with only the attributes that are listed above."""
     scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
     attributes = span.attributes or {}
     if scope == "fastapi":
         name = span.name
         kept = {key: attributes[key] for key in REQUEST_ATTRIBUTES & attributes.keys()}
     elif scope.startswith("opentelemetry.instrumentation."):
-        # What follows the operation may be the path of a file, or a whole pipeline.
+        # After the operation there may be a file path, or a whole pipeline.
         name = span.name.partition(" ")[0][:LONGEST_NAME]
         kept = _of_call(attributes)
     else:
@@ -91,7 +92,7 @@ def scrubbed(span: ReadableSpan) -> ReadableSpan:
         events=[_scrubbed_event(event) for event in span.events],
         links=[Link(_bare(link.context), _own(link.attributes)) for link in span.links],
         kind=span.kind,
-        # The description is the error's message.
+        # The description contains the error message.
         status=Status(span.status.status_code),
         start_time=span.start_time,
         end_time=span.end_time,
@@ -104,7 +105,7 @@ def _bare(context: SpanContext) -> SpanContext: ...
 @overload
 def _bare(context: SpanContext | None) -> SpanContext | None: ...
 def _bare(context: SpanContext | None) -> SpanContext | None:
-    """Keep the ids, and not the state that a caller has sent along with them."""
+    """Keep the ids, but not the trace state that a caller has sent."""
     if context is None:
         return None
     return SpanContext(
@@ -133,11 +134,11 @@ def _statement(text: str, system: object) -> dict[str, AttributeValue]:
     words = text.split(maxsplit=1)
     if not words:
         return {}
-    # Redis has no parameters: whatever follows the command is a key or content.
+    # Redis commands have no placeholders: every argument is a key or content.
     if system == "redis":
         return {"db.operation.name": words[0]}
     text = LITERALS.sub("?", text)
-    # A quotation that does not end: what follows cannot be told from a value.
+    # An unterminated quotation: the rest cannot be distinguished from a value.
     text = text.partition("'")[0]
     return {
         "db.operation.name": words[0].upper(),
@@ -146,7 +147,7 @@ def _statement(text: str, system: object) -> dict[str, AttributeValue]:
 
 
 def _origin(url: str) -> dict[str, AttributeValue]:
-    """Keep where a call went: its path can be a secret, too, as those of web hooks are."""
+    """Keep where a URL leads: its path can be a secret, as with webhooks."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
@@ -172,6 +173,6 @@ def _own(attributes: Attributes) -> dict[str, AttributeValue]:
 def _scrubbed_event(event: Event) -> Event:
     kept = _own(event.attributes)
     if event.attributes and "exception.type" in event.attributes:
-        # Without the message and the stack; the log has both.
+        # Without the message and the stack, which are in the log.
         kept["exception.type"] = event.attributes["exception.type"]
     return Event(redacted(event.name), kept, event.timestamp)

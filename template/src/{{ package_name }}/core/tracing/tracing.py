@@ -1,12 +1,12 @@
-"""The way of each request through this service and the systems it calls.
+"""Traces: the path of each request through this service and the systems it calls.
 
-FastAPI makes the span of a request; OpenTelemetry's instrumentation makes those of the
-calls it leads to, see database_spans.py and its like. Only clients that belong to one
-application are instrumented, and they end with it: nothing in the process is changed.
+FastAPI makes the span of a request; OpenTelemetry's instrumentation makes those of
+calls, see the modules ``spans.py``. Only clients that belong to one application are
+instrumented, and they end with it: the process itself is unchanged.
 """
 
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -16,25 +16,32 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
-from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..about import DISTRIBUTION, VERSION
-from ..http.health import PROBE_PATHS
-from ..settings import ServiceSettings
+from ..export.shutdown import close_within_timeout
+from ..http.health import METRICS_PATH, PROBE_PATHS
+from ..http.middleware import Layer, add_layer
+from ..lifespan import State, add_lifespan
+from ..logs.context import add_log_context
 from .export import ExportWhileRunning, endpoint_of, make_exporter
+from .ids import add_trace_ids
+from .settings import TracingSettings
+
+UNTRACED_PATHS = PROBE_PATHS | {METRICS_PATH}
+"""Probes and scrapes, sent every few seconds."""
 
 
 class OnlyFromEntrances(Sampler):
-    """Begins a trace where work comes in, and never with a call to another system.
+    """Starts traces only from incoming requests and jobs, never from outgoing calls.
 
-    What nobody has asked for, such as looking for due work every second or answering
-    a probe, would be most of all traces. How many others are kept is for
-    OTEL_TRACES_SAMPLER; what a caller has decided for its trace holds here, too.
+    Outgoing calls without a request or job, such as polling for due work every second,
+    would be most of all traces. OTEL_TRACES_SAMPLER sets how many others are sampled;
+    the sampling decision of an incoming trace is kept.
     """
 
     def __init__(self, sampler: Sampler) -> None:
-        """Take the sampler that decides about all other spans."""
+        """Wrap the sampler that decides about all other spans."""
         self._sampler = sampler
 
     def should_sample(  # noqa: PLR0917 - OpenTelemetry's interface
@@ -47,7 +54,7 @@ class OnlyFromEntrances(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Decide about one span."""
+        """Return the sampling decision for a span."""
         parent = get_current_span(parent_context).get_span_context()
         if kind is SpanKind.CLIENT and not parent.is_valid:
             return SamplingResult(Decision.DROP)
@@ -56,14 +63,15 @@ class OnlyFromEntrances(Sampler):
         )
 
     def get_description(self) -> str:
-        """Name the sampler."""
+        """Return the sampler's name."""
         return f"OnlyFromEntrances({self._sampler.get_description()})"
 
 
 class ErrorEventMiddleware:
-    """Notes on a request's span which kind of error nobody expected.
+    """Adds the type of an unexpected error to the request's span.
 
-    FastAPI would note errors that leave the application, and they are answered before.
+    FastAPI would add errors that leave the application, but an inner layer has turned
+    them into a response.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -71,7 +79,7 @@ class ErrorEventMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through."""
+        """Pass the request on."""
         try:
             await self._app(scope, receive, send)
         except Exception as error:
@@ -81,76 +89,96 @@ class ErrorEventMiddleware:
 
 
 class Tracing:
-    """What traces one application, if there is a collector to send to."""
+    """The tracing of one application; nothing is sent without a collector."""
 
-    def __init__(
-        self, settings: ServiceSettings, untraced: AbstractSet[str] = PROBE_PATHS
-    ) -> None:
-        """Prepare it; nothing is sent, and no thread runs, before `open`.
-
-        Args:
-            settings: The service's settings.
-            untraced: The paths that are asked for every few seconds, by machines.
-        """
+    def __init__(self, settings: TracingSettings) -> None:
+        """Store the configuration; nothing is sent, no thread runs, before `open`."""
         self._settings = settings
-        self._untraced = untraced
         self._endpoint = endpoint_of(settings)
         self._export = ExportWhileRunning()
         self.provider: TracerProvider | None = None
         if self._endpoint:
             self.provider = _make_provider(settings)
             self.provider.add_span_processor(self._export)
+            add_log_context(add_trace_ids)
 
     @property
     def requests(self) -> TelemetryConfig:
-        """Give what FastAPI has to know."""
+        """Return FastAPI's configuration."""
         return {
             "tracing": self.provider is not None,
             "tracer_provider": self.provider,
-            # They carry messages of errors, and the service logs and counts by itself.
+            # They contain error messages, and the service has its own logs and metrics.
             "logs": False,
             "metrics": False,
-            # Three more spans for each request would say little: see what they call.
+            # Three more spans for each request would add little to those of its calls.
             "operation_spans": False,
             "auto_configure": False,
             "exclude": self._is_untraced,
         }
 
-    def _is_untraced(self, scope: Scope) -> bool:
-        return scope["path"] in self._untraced
+    @staticmethod
+    def _is_untraced(scope: Scope) -> bool:
+        return scope["path"] in UNTRACED_PATHS
 
-    def watch_requests(self, app: FastAPI) -> None:
-        """Note unexpected errors, inside of the middleware that answers them."""
-        if self.provider is not None:
-            app.user_middleware.append(Middleware(ErrorEventMiddleware))
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Export spans until the end, then flush the queue within a timeout."""
+        self.open()
+        try:
+            yield
+        finally:
+            await close_within_timeout(self.close)
+            self.abandon()
 
     def open(self) -> None:
-        """Begin to send."""
+        """Start to export."""
         if self._endpoint:
             self._export.open(make_exporter(self._settings, self._endpoint))
 
     def close(self) -> None:
-        """Send what is left, which takes as long as the collector does."""
+        """Flush the queue; this blocks for as long as the collector does."""
         self._export.close()
 
     def abandon(self) -> None:
-        """Make a `close` that takes too long end at the next opportunity."""
+        """Make a slow `close` return at the next opportunity."""
         self._export.abandon()
 
 
-def _make_provider(settings: ServiceSettings) -> TracerProvider:
+@asynccontextmanager
+async def open_tracing(settings: TracingSettings) -> AsyncIterator[Tracing]:
+    """Trace what a process does outside of requests."""
+    tracing = Tracing(settings)
+    async with tracing.running():
+        yield tracing
+
+
+def add_tracing(app: FastAPI, tracing: Tracing) -> None:
+    """Send spans while the application runs."""
+
+    @asynccontextmanager
+    async def send() -> AsyncIterator[State]:
+        async with tracing.running():
+            yield {}
+
+    add_lifespan(app, send)
+    if tracing.provider is not None:
+        add_layer(app, Layer.TRACED_ERRORS, ErrorEventMiddleware)
+
+
+def _make_provider(settings: TracingSettings) -> TracerProvider:
     service = {
         "service.name": DISTRIBUTION,
         "service.version": VERSION,
         "deployment.environment.name": settings.environment,
     }
-    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES know the place better.
+    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
     named = OTELResourceDetector().detect().attributes
-    # The sampler that OTEL_TRACES_SAMPLER asks for; by default, everything is kept.
+    # The sampler of OTEL_TRACES_SAMPLER; by default, all traces are sampled.
     chosen = TracerProvider(shutdown_on_exit=False).sampler
     return TracerProvider(
         sampler=OnlyFromEntrances(chosen),
         resource=Resource.create({**service, **named}),
-        # The lifespan ends it, within a limit of time.
+        # The lifespan shuts it down, within a timeout.
         shutdown_on_exit=False,
     )

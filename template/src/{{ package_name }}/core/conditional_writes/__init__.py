@@ -1,0 +1,1 @@
+"""Conditional writes: If-Match on PUT, PATCH and DELETE, and optimistic locking."""

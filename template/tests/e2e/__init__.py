@@ -1,1 +1,0 @@
-"""The installed command, as a process of its own."""

@@ -1,1 +1,0 @@
-"""The application in this process, on the database that production uses."""

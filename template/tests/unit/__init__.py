@@ -1,1 +1,0 @@
-"""One thing at a time, without a database and without HTTP."""

@@ -1,0 +1,3 @@
+"""API keys for machines."""
+
+NEEDS = {"api_keys"}

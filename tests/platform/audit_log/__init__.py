@@ -1,0 +1,3 @@
+"""The log of security events."""
+
+NEEDS = {"audit_log"}

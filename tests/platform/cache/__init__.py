@@ -1,0 +1,3 @@
+"""The read cache, in memory or in Redis."""
+
+NEEDS = {"read_cache"}

@@ -1,0 +1,3 @@
+"""Writes on a condition: If-Match and versions."""
+
+NEEDS = {"conditional_writes"}

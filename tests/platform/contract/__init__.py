@@ -1,0 +1,1 @@
+"""The checks of the API document that a service has."""

@@ -1,0 +1,3 @@
+"""The Grafana dashboard and the alerts of Prometheus."""
+
+NEEDS = {"dashboards", "metrics"}

@@ -1,0 +1,3 @@
+"""Rows of the database as Polars frames, and notebooks."""
+
+NEEDS = {"data_tools", "database"}

@@ -1,0 +1,3 @@
+"""The database: sessions, transactions, URLs."""
+
+NEEDS = {"database"}

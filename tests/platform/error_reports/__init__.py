@@ -1,0 +1,3 @@
+"""Error reports, sent to Sentry."""
+
+NEEDS = {"sentry"}

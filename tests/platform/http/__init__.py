@@ -1,0 +1,1 @@
+"""Requests and responses: errors, middleware, pages, entity tags, documentation, probes."""

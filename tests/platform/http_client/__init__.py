@@ -1,0 +1,3 @@
+"""Calls to other services."""
+
+NEEDS = {"http_client"}

@@ -1,0 +1,3 @@
+"""Creations that are sent again with the same Idempotency-Key."""
+
+NEEDS = {"idempotency_keys"}

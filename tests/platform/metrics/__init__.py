@@ -1,0 +1,3 @@
+"""Metrics for Prometheus."""
+
+NEEDS = {"metrics"}

@@ -1,0 +1,3 @@
+"""Messages that are stored with the rows that they are about."""
+
+NEEDS = {"jobs"}

@@ -1,0 +1,3 @@
+"""Several server processes behind one port."""
+
+NEEDS = {"processes"}

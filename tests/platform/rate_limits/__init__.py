@@ -1,0 +1,3 @@
+"""Rate limits, counted in memory or in Redis."""
+
+NEEDS = {"rate_limits"}

@@ -1,0 +1,3 @@
+"""A Redis that several processes share, and that may be unavailable."""
+
+NEEDS = {"redis"}

@@ -1,0 +1,1 @@
+"""Settings from mounted files and secret managers."""

@@ -1,0 +1,3 @@
+"""Passwords, tokens, signing keys and the limit on failed sign-ins."""
+
+NEEDS = {"auth"}

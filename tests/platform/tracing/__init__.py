@@ -1,0 +1,3 @@
+"""Traces, exported with OpenTelemetry."""
+
+NEEDS = {"tracing"}

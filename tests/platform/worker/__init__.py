@@ -1,0 +1,3 @@
+"""Workers and the scheduler."""
+
+NEEDS = {"jobs"}
