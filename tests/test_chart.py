@@ -274,7 +274,7 @@ REFUSED = {
     "too few at least": ("--set=web.autoscaling.minReplicas=9", "minReplicas is larger"),
     "too many connections": (
         "--set=settings.DATABASE_POOL_SIZE=20",
-        "at the busiest moment 226 connections are needed, and only 97 are let in",
+        "at the busiest moment 181 connections are needed, and only 97 are let in",
     ),
 }
 """Values that make no sense, and what is said about each."""

@@ -67,7 +67,7 @@ def test_update_merges_the_owners_lines(template: Path, tmp_path: Path) -> None:
     copier.run_copy(str(releases), service, vcs_ref="v1", data=JOBS, defaults=True, quiet=True)
     run("git", "init", "--quiet", cwd=service)
     lines = {
-        "api.py": ("from .orders.router import router as orders", "router.include_router(orders)"),
+        "api.py": ("from .orders.router import router as orders", "    add(orders)"),
         "cli.py": ("from .orders.commands import commands as orders", "app.add_typer(orders)"),
         "migrations/models.py": ("from ..orders.models import Order", None),
         "worker/handlers.py": ("from ..orders.jobs import jobs as orders", "            orders,"),

@@ -15,8 +15,8 @@ async def open_limiter(settings: Settings) -> AsyncIterator[Any]:
     """Yield a rate limiter that counts where that of the service does."""
     limiter: Any = import_module(f"{PACKAGE}.core.rate_limits.limits").RateLimiter
     if not has("redis"):
-        storage = import_module("limits.aio.storage").MemoryStorage()
-        yield limiter(storage, settings)
+        memory: Any = import_module(f"{PACKAGE}.core.rate_limits.memory").MemoryCounts
+        yield limiter(memory(), settings)
         return
     counts: Any = import_module(f"{PACKAGE}.core.rate_limits.redis").SharedCounts
     async with import_module(f"{PACKAGE}.core.redis.client").open_redis(settings) as redis:

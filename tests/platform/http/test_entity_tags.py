@@ -2,8 +2,13 @@
 
 import httpx2
 import pytest
+from fastapi import FastAPI, Response
 
+from order_service.core.http.etag import conditional_get
+
+from ..clients import client_of, running
 from ..feature import TRIALS
+from ..feature.schemas import TrialWrite
 
 
 @pytest.fixture
@@ -107,3 +112,19 @@ async def test_cors_allows_conditional_headers_and_exposes_the_tag(
     exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
     assert {"ETag", "Location"} <= set(exposed)
     assert response.headers["Vary"] == "Authorization, Origin"
+
+
+async def test_headers_of_the_endpoint_are_sent_as_well(app: FastAPI) -> None:
+    @app.get("/tagged")
+    @conditional_get
+    async def read_tagged(response: Response) -> TrialWrite:
+        response.headers["Content-Language"] = "de"
+        return TrialWrite(name="Lampe")
+
+    async with running(app) as service, client_of(service) as client:
+        sent = await client.get("/tagged")
+
+    assert sent.headers["Content-Language"] == "de"
+    assert sent.headers["Content-Type"] == "application/json"
+    assert sent.headers["ETag"]
+    assert sent.json()["name"] == "Lampe"

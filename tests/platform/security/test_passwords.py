@@ -1,6 +1,8 @@
 """Password hashes."""
 
 import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from order_service.core.security.passwords import Passwords
 from order_service.settings import Settings
@@ -44,3 +46,18 @@ async def test_missing_or_invalid_hash_never_matches(
     passwords: Passwords, stored: str | None
 ) -> None:
     assert await passwords.verify("some password", stored) == (False, None)
+
+
+async def test_a_missing_hash_costs_as_much_to_check_as_a_stored_one(
+    passwords: Passwords,
+) -> None:
+    stored = await passwords.hash("a long and quiet river")
+    dummy = passwords._dummy_hash  # noqa: SLF001 - nothing else shows what is checked.
+
+    # The same algorithm with the same parameters, on a salt and a digest of the same size.
+    *cost, salt, digest = stored.split("$")
+    assert dummy.split("$")[:-2] == cost
+    assert [len(part) for part in dummy.split("$")[-2:]] == [len(salt), len(digest)]
+    # Another error would mean that it was refused before anything was computed.
+    with pytest.raises(VerifyMismatchError):
+        PasswordHasher().verify(dummy, "a long and quiet river")

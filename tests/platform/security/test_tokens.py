@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jwt
 import pytest
@@ -53,10 +53,15 @@ def signed(
     return jwt.encode(claims, key, algorithm=algorithm)
 
 
+def whose(claims: AccessClaims) -> tuple[UUID, int]:
+    """Return what names the user and their credentials."""
+    return claims.user_id, claims.credentials_version
+
+
 def test_issued_token_is_read_back(tokens: AccessTokens) -> None:
     token = tokens.issue(USER_ID, 3)
 
-    assert tokens.read(token) == AccessClaims(USER_ID, 3)
+    assert whose(tokens.read(token)) == (USER_ID, 3)
 
 
 def test_tokens_are_unique(tokens: AccessTokens) -> None:
@@ -64,7 +69,7 @@ def test_tokens_are_unique(tokens: AccessTokens) -> None:
 
 
 def test_token_signed_by_these_tests_is_valid(tokens: AccessTokens) -> None:
-    assert tokens.read(signed()) == AccessClaims(USER_ID, 1)
+    assert whose(tokens.read(signed())) == (USER_ID, 1)
 
 
 @pytest.mark.parametrize("claim", REQUIRED_CLAIMS)
@@ -116,8 +121,8 @@ def test_keys_rotate() -> None:
     new = AccessTokens(rotated)
     done = AccessTokens(rotated.model_copy(update={"jwt_secret_previous": []}))
 
-    assert new.read(old.issue(USER_ID, 1)) == AccessClaims(USER_ID, 1)
-    assert done.read(new.issue(USER_ID, 1)) == AccessClaims(USER_ID, 1)
+    assert whose(new.read(old.issue(USER_ID, 1))) == (USER_ID, 1)
+    assert whose(done.read(new.issue(USER_ID, 1))) == (USER_ID, 1)
     with pytest.raises(AuthenticationError):
         done.read(old.issue(USER_ID, 1))
     with pytest.raises(AuthenticationError):
@@ -129,6 +134,6 @@ def test_token_of_an_earlier_key_is_checked_as_well(changes: dict[str, Any]) -> 
     earlier = "an earlier key of thirty-two bytes"
     tokens = AccessTokens(SETTINGS.model_copy(update={"jwt_secret_previous": [SecretStr(earlier)]}))
 
-    assert tokens.read(signed(key=earlier)) == AccessClaims(USER_ID, 1)
+    assert whose(tokens.read(signed(key=earlier))) == (USER_ID, 1)
     with pytest.raises(AuthenticationError):
         tokens.read(signed(changes, key=earlier))

@@ -6,14 +6,14 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader
 
-from ..core.database.session import SessionDep
+from ..core.database.session import READING, SessionDep
+from ..core.security.identities import Identity
 from ..users.dependencies import (
     SecurityLogDep,
-    SignedInUser,
-    get_current_user,
+    TokenDep,
+    get_caller,
     get_security_log,
 )
-from ..users.models import User
 from .repository import ApiKeyRepository
 from .service import ApiKeyService
 
@@ -23,9 +23,6 @@ api_key_header = APIKeyHeader(
     description="Acts as its owner, within its scopes: one to read, one to write.",
     auto_error=False,
 )
-
-READING = ("GET", "HEAD")
-"""The methods that change nothing; all others require the write scope."""
 
 
 async def get_api_key_service(
@@ -38,29 +35,29 @@ async def get_api_key_service(
 ApiKeyServiceDep = Annotated[ApiKeyService, Depends(get_api_key_service)]
 
 
-def caller_with_scope(feature: str) -> Callable[..., Awaitable[User]]:
+def caller_with_scope(feature: str) -> Callable[..., Awaitable[Identity]]:
     """Make the dependency that admits users and API keys to a feature's routes.
 
     A signed-in user may do everything with their own data. An API key acts as its
-    owner, within its scopes. A route with ``CurrentUser`` instead accepts no key.
+    owner, within its scopes. A route with ``Caller`` of users instead accepts no key.
 
     Args:
         feature: The prefix of the scopes, such as ``items`` in ``items:read``.
     """
 
-    async def get_caller(
+    async def get_scoped_caller(
         request: Request,
-        user: SignedInUser,
-        key: Annotated[str | None, Depends(api_key_header)],
         session: SessionDep,
-    ) -> User:
+        token: TokenDep,
+        key: Annotated[str | None, Depends(api_key_header)],
+    ) -> Identity:
         # The token takes precedence: it identifies a person, not only an owner.
-        if user is not None or key is None:
-            return await get_current_user(user)
+        if token is not None or key is None:
+            return await get_caller(request, session, token)
         # Built here, because most requests have no key.
         events = await get_security_log(request, session)
         api_keys = await get_api_key_service(session, events)
         right = "read" if request.method in READING else "write"
         return await api_keys.authenticate(key, f"{feature}:{right}")
 
-    return get_caller
+    return get_scoped_caller

@@ -12,6 +12,7 @@ from ..core.database.models import utc_now
 from ..core.errors import AuthenticationError, NotFoundError
 from ..core.http.pagination import PageRequest
 from ..core.security.events import SecurityLog
+from ..core.security.identities import Identity
 from ..users.models import User
 from .models import ApiKey
 from .repository import ApiKeyRepository
@@ -75,7 +76,7 @@ class ApiKeyService:
             await self._api_keys.save(key)
             await self._events.record(KEY_REVOKED, owner.id, key.id)
 
-    async def authenticate(self, text: str, scope: str) -> User:
+    async def authenticate(self, text: str, scope: str) -> Identity:
         """Return the user whom a key acts for.
 
         Args:
@@ -101,7 +102,7 @@ class ApiKeyService:
         if scope not in key.scopes:
             message = f"The API key lacks the scope {scope}."
             raise await self._events.refusal(message, owner.id, key.id)
-        return owner
+        return Identity(owner.id, owner.role)
 
 
 def _digest(secret: str) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..core.http.pagination import Cursor
-from .models import User
+from .models import Role, User
 
 
 class UserRepository:
@@ -19,6 +19,16 @@ class UserRepository:
     async def get(self, user_id: UUID) -> User | None:
         """Return the user with this id, or ``None``."""
         return await self._session.get(User, user_id)
+
+    async def get_role(self, user_id: UUID, credentials_version: int) -> Role | None:
+        """Return the role of an active user whose credentials have this version."""
+        return await self._session.scalar(
+            select(User.role).where(
+                User.id == user_id,
+                User.is_active,
+                User.credentials_version == credentials_version,
+            )
+        )
 
     async def get_by_email(self, email: str) -> User | None:
         """Return the user with this address, or ``None``."""

@@ -1,12 +1,12 @@
 """HTTP routes of users."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from ..core.http.etag import LOCATION
 from ..core.http.pagination import Page, PageRequestDep
 from ..core.http.problems import problem_responses
 from ..core.rate_limits.middleware import rate_limit
-from .dependencies import AdminUser, CurrentUser, UserServiceDep
+from .dependencies import AdminUser, CurrentUser, UserServiceDep, forget_identity
 from .models import User
 from .schemas import PasswordChange, UserCreate, UserRead, UserUpdate
 
@@ -50,7 +50,12 @@ async def update_me(
     return await service.update(user, data)
 
 
-@router.put("/me/password", status_code=204, responses=problem_responses(403))
+@router.put(
+    "/me/password",
+    status_code=204,
+    responses=problem_responses(403),
+    dependencies=[Depends(forget_identity)],
+)
 async def change_password(
     data: PasswordChange, user: CurrentUser, service: UserServiceDep
 ) -> None:
@@ -58,7 +63,7 @@ async def change_password(
     await service.change_password(user, data)
 
 
-@router.delete("/me", status_code=204)
+@router.delete("/me", status_code=204, dependencies=[Depends(forget_identity)])
 async def deactivate_me(user: CurrentUser, service: UserServiceDep) -> None:
     """Close your account."""
     await service.deactivate(user)

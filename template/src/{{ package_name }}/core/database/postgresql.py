@@ -1,19 +1,26 @@
 """The parts of the database code that are specific to PostgreSQL."""
 
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..about import DISTRIBUTION
 from .postgresql_settings import DatabaseSettings
+from .settings import CHECKED
 
 BATCH_MIGRATIONS = False
 """PostgreSQL changes a table in place."""
 
 upsert = postgresql.insert
 """An INSERT that can state what to do when the row already exists."""
+
+IDLE_SECONDS = 1
+"""A connection that was taken from the pool longer ago is checked before it is used."""
 
 MIGRATION_LOCK = 7_226_011
 """Any number that no other program locks in this database."""
@@ -41,11 +48,28 @@ def connect_arguments(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def prepare_engine(engine: AsyncEngine, settings: DatabaseSettings) -> None:
-    """Behind a transaction pooler, set the timeouts in each transaction.
+    """Replace broken connections, and set the timeouts behind a transaction pooler."""
 
-    A pooler does not pass on the ones of a connection, or it does so to other services.
-    """
+    # A closed connection is known without a round trip. What breaks silently, in a
+    # firewall for example, breaks while it is idle.
+    @event.listens_for(engine.sync_engine, "checkout")
+    def check(connection: Any, entry: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401
+        now = monotonic()
+        used_at = entry.info.get("used_at", now)
+        entry.info.update({"used_at": now, CHECKED: False})
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+        if now - used_at > IDLE_SECONDS:
+            try:
+                connection.run_async(lambda driver: driver.execute("SELECT 1"))
+            except Exception as error:
+                # Others are probably broken, too.
+                raise InvalidatePoolError from error
+            entry.info[CHECKED] = True
+
     if settings.database_transaction_pooling:
+        # A pooler does not pass on the timeouts of a connection, or it does so to
+        # other services.
         timeouts = _timeouts(settings).items()
         calls = [f"set_config('{name}', '{limit}', true)" for name, limit in timeouts]
         statement = f"SELECT {', '.join(calls)}"
@@ -53,6 +77,21 @@ def prepare_engine(engine: AsyncEngine, settings: DatabaseSettings) -> None:
         @event.listens_for(engine.sync_engine, "begin")
         def limit_transaction(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
+
+
+def reading_engine(engine: AsyncEngine, settings: DatabaseSettings) -> AsyncEngine:
+    """Return the engine for reads: without BEGIN and COMMIT, which are round trips.
+
+    Behind a transaction pooler the timeouts need a transaction.
+    """
+    if settings.database_transaction_pooling:
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+async def begin_snapshot(session: AsyncSession) -> None:
+    """Begin a transaction whose statements all see the same state."""
+    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
 def _timeouts(settings: DatabaseSettings) -> dict[str, str]:

@@ -18,13 +18,23 @@ from sqlalchemy.ext.asyncio import (
 from ..errors import ServiceError
 from ..http.health import add_readiness_check
 from ..lifespan import State, add_lifespan
-from .dialect import DatabaseSettings, connect_arguments, prepare_engine
+from .dialect import (
+    DatabaseSettings,
+    begin_snapshot,
+    connect_arguments,
+    prepare_engine,
+    reading_engine,
+)
 from .problems import add_database_problem_handlers
+from .settings import CHECKED
 
 Sessions = async_sessionmaker[AsyncSession]
 
 RECYCLE_SECONDS = 1800
 """Older connections are replaced, before a proxy in between drops them."""
+
+READING = frozenset({"GET", "HEAD"})
+"""The methods that change nothing (RFC 9110, section 9.2.1)."""
 
 AFTER_COMMIT = "after_commit"
 """Key of `session.info`: asynchronous functions to call after the commit. They must not
@@ -40,7 +50,8 @@ def make_engine(settings: DatabaseSettings) -> AsyncEngine:
         max_overflow=settings.database_max_overflow,
         pool_timeout=settings.database_seconds,
         pool_recycle=RECYCLE_SECONDS,
-        pool_pre_ping=True,
+        # The connection that was used last is the least likely to be broken.
+        pool_use_lifo=True,
         # An error's text would otherwise contain the values that were being stored.
         hide_parameters=True,
     )
@@ -59,18 +70,19 @@ async def open_engine(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
 
 
 def add_database(app: FastAPI, settings: DatabaseSettings) -> AsyncEngine:
-    """Give every request a transaction, and return the engine."""
+    """Give every request a session, and return the engine."""
     engine = make_engine(settings)
+    reads = reading_engine(engine, settings)
 
     @asynccontextmanager
     async def share_sessions() -> AsyncIterator[State]:
         try:
-            yield {"sessions": sessions_of(engine)}
+            yield {"sessions": sessions_of(engine), "reads": sessions_of(reads)}
         finally:
             await engine.dispose()
 
     add_lifespan(app, share_sessions)
-    add_readiness_check(app, "database", partial(check_database, engine))
+    add_readiness_check(app, "database", partial(check_database, reads))
     add_database_problem_handlers(app)
     return engine
 
@@ -83,36 +95,55 @@ def sessions_of(engine: AsyncEngine) -> Sessions:
 async def check_database(engine: AsyncEngine) -> None:
     """Execute a query, which raises when the database does not respond."""
     async with engine.connect() as connection:
-        await connection.execute(text("SELECT 1"))
+        if not connection.info.get(CHECKED):
+            await connection.execute(text("SELECT 1"))
 
 
 async def commit(session: AsyncSession) -> None:
     """Commit, and then call the functions that were left for after the commit."""
-    await session.commit()
+    if session.in_transaction():
+        await session.commit()
     await follow_commit(session)
 
 
 async def follow_commit(session: AsyncSession) -> None:
     """Call the functions that were left for after the commit."""
-    # The change is stored, so they are called even if the request is cancelled now.
-    with anyio.CancelScope(shield=True):
-        for call in session.info.pop(AFTER_COMMIT, []):
-            await call()
+    if calls := session.info.pop(AFTER_COMMIT, None):
+        # The change is stored, so they are called even if the request is cancelled now.
+        with anyio.CancelScope(shield=True):
+            for call in calls:
+                await call()
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """Give each request one transaction: commit on success, roll back on an error."""
-    sessions: Sessions = request.state["sessions"]
-    async with sessions() as session:
-        try:
-            yield session
-        except ServiceError as error:
-            if error.commit_on_error:
-                await commit(session)
-            raise
+    """Give each request one transaction: commit on success, roll back on an error.
+
+    For GET and HEAD, each statement is a transaction of its own.
+    """
+    is_reading = request.method in READING
+    sessions: Sessions = request.state["reads" if is_reading else "sessions"]
+    session = sessions()
+    try:
+        yield session
         await commit(session)
+    except ServiceError as error:
+        if error.commit_on_error:
+            await commit(session)
+        raise
+    finally:
+        # A commit has given the connection back already.
+        if session.in_transaction():
+            await session.close()
 
 
 # "function" scope commits before the response is sent. The default would send 201
 # first and only then discover that the commit failed.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+
+
+async def _begin_snapshot(session: SessionDep) -> None:
+    await begin_snapshot(session)
+
+
+in_snapshot = Depends(_begin_snapshot)
+"""For a route whose reads must agree: ``@router.get(..., dependencies=[in_snapshot])``."""

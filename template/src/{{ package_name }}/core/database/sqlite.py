@@ -4,10 +4,10 @@ from typing import Any
 
 import aiosqlite
 import anyio
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .sqlite_settings import DatabaseSettings
@@ -51,6 +51,16 @@ def prepare_engine(engine: AsyncEngine, settings: DatabaseSettings) -> None:
         # Readers and one writer do not wait for each other.
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.close()
+
+
+def reading_engine(engine: AsyncEngine, settings: DatabaseSettings) -> AsyncEngine:
+    """Return the engine itself: SQLite's driver begins a transaction for changes only."""
+    return engine
+
+
+async def begin_snapshot(session: AsyncSession) -> None:
+    """Begin a transaction whose statements all see the same state."""
+    await session.execute(text("BEGIN"))
 
 
 def lock_migrations(connection: Connection) -> None:

@@ -18,6 +18,9 @@ from .settings import HttpSettings
 log = structlog.stdlib.get_logger(__name__)
 
 
+NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False}
+
+
 class ProblemFastAPI(FastAPI):
     """FastAPI, with the service's errors in its documentation."""
 
@@ -33,6 +36,8 @@ def create_http_app(
     **options: Any,  # noqa: ANN401 - they are for FastAPI
 ) -> FastAPI:
     """Create the application, without any route of the API."""
+    # FastAPI would look for OpenTelemetry in each request.
+    options.setdefault("telemetry", NO_TELEMETRY)
     app = ProblemFastAPI(
         title=TITLE,
         version=VERSION,

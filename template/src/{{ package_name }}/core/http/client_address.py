@@ -1,6 +1,7 @@
 """The address of a request's client, as limits count it."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -21,8 +22,13 @@ def client_address(scope: Scope) -> str:
     clients that header is a claim, and is not read here either.
     """
     client = scope.get("client")
+    return _counted_as(client[0] if client else "")
+
+
+@lru_cache(maxsize=4096)
+def _counted_as(text: str) -> str:
     try:
-        address = ipaddress.ip_address(client[0] if client else "")
+        address = ipaddress.ip_address(text)
     except ValueError:
         return UNKNOWN
     if isinstance(address, ipaddress.IPv6Address):

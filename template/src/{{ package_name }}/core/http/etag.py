@@ -6,6 +6,7 @@ field in the schema changes the response and leaves the moment as it is.
 """
 
 import hashlib
+import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
@@ -55,12 +56,17 @@ ON_CHANGE: Responses = {200: {"headers": ETAG}, **problem_responses(404, 409)}
 ON_DELETE = problem_responses(404, 409)
 
 
-def entity_tag(content: BaseModel) -> str:
-    """Return the content's own strong entity tag, such as its version, or a digest."""
+def entity_tag(content: BaseModel, body: bytes | None = None) -> str:
+    """Return the content's own strong entity tag, such as its version, or a digest.
+
+    Args:
+        content: What is sent.
+        body: The same as JSON, if it is known already.
+    """
     own: Callable[[], str] | None = getattr(content, "entity_tag", None)
     if own is not None:
         return own()
-    digest = hashlib.sha256(content.model_dump_json().encode())
+    digest = hashlib.sha256(body or content.model_dump_json(by_alias=True).encode())
     return f'"{digest.hexdigest()[:32]}"'
 
 
@@ -101,25 +107,28 @@ def conditional_get(
     endpoint: Callable[..., Awaitable[Schema]],
 ) -> Callable[..., Awaitable[Schema | Response]]:
     """Add ETag and caching headers to a GET route, and 304 on ``If-None-Match``."""
+    parameters = inspect.signature(endpoint, eval_str=True).parameters.values()
+    own = next((one.name for one in parameters if one.annotation is Response), "")
 
     @wraps_endpoint(endpoint)
     async def read(
-        *,
-        response_headers: ResponseHeadersDep,
-        if_none_match: IfNoneMatch = None,
-        **arguments: object,
+        *, if_none_match: IfNoneMatch = None, **arguments: object
     ) -> Schema | Response:
         copies: list[str] | None = []
         if if_none_match is not None:
             copies = parse_entity_tags("If-None-Match", if_none_match)
         content = await endpoint(**arguments)
-        tag = entity_tag(content)
+        # FastAPI would validate it again and build the same text a second time.
+        body = content.model_dump_json(by_alias=True).encode()
+        tag = entity_tag(content, body)
         headers = READ_HEADERS | {"ETag": tag}
         # Weak comparison: a proxy that compresses a response makes its tag a weak one.
         if copies is None or {tag, f"W/{tag}"} & set(copies):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        response_headers.update(headers)
-        return content
+        response = Response(body, headers=headers, media_type="application/json")
+        if isinstance(given := arguments.get(own), Response):
+            response.raw_headers += given.raw_headers
+        return response
 
     return read
 

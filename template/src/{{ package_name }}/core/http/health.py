@@ -6,9 +6,11 @@ from typing import Literal
 
 import anyio
 import structlog
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from ..about import DISTRIBUTION, VERSION
 from .problems import problem_response, problem_responses
@@ -22,7 +24,17 @@ METRICS_PATH = "/metrics"
 
 Check = Callable[[], Awaitable[None]]
 
-router = APIRouter(prefix="/health", tags=["health"])
+
+class PlainRoute(APIRoute):
+    """A route without parameters, for which FastAPI has nothing to prepare."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response that the endpoint returns."""
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        response: Response = await self.endpoint()
+        await response(scope, receive, send)
 
 
 class Health(BaseModel):
@@ -80,12 +92,6 @@ class ReadinessChecks:
                 log.warning("readiness_check_failed", check=name, error_type=kind)
 
 
-def add_health(app: FastAPI, settings: HttpSettings) -> None:
-    """Serve the probes; capabilities add their checks afterwards."""
-    app.state.readiness = ReadinessChecks({}, settings.health_check_seconds)
-    app.include_router(router)
-
-
 def add_readiness_check(
     app: FastAPI, name: str, check: Check, *, is_optional: bool = False
 ) -> None:
@@ -97,19 +103,14 @@ def add_readiness_check(
         readiness.optional.add(name)
 
 
-@router.get("", summary="Is the process alive?")
-@router.get("/live", summary="Is the process alive?")
-async def read_liveness() -> Health:
+ALIVE = Health().model_dump_json()
+
+
+async def read_liveness() -> Response:
     """Respond without a check, so that a slow database causes no restarts."""
-    return Health()
+    return Response(ALIVE, media_type="application/json")
 
 
-@router.get(
-    "/ready",
-    summary="Can the service do its work?",
-    response_model=Readiness,
-    responses=problem_responses(503),
-)
 async def read_readiness(request: Request) -> Readiness | JSONResponse:
     """Check every system that the service needs, each within its timeout."""
     readiness: ReadinessChecks = request.app.state.readiness
@@ -123,3 +124,25 @@ async def read_readiness(request: Request) -> Readiness | JSONResponse:
             checks=checks,
         )
     return Readiness.model_validate({"checks": checks})
+
+
+def add_health(app: FastAPI, settings: HttpSettings) -> None:
+    """Serve the probes; capabilities add their checks afterwards."""
+    app.state.readiness = ReadinessChecks({}, settings.health_check_seconds)
+    for path in ("/health/live", "/health"):
+        app.router.add_api_route(
+            path,
+            read_liveness,
+            summary="Is the process alive?",
+            response_model=Health,
+            tags=["health"],
+            route_class_override=PlainRoute,
+        )
+    app.router.add_api_route(
+        "/health/ready",
+        read_readiness,
+        summary="Can the service do its work?",
+        response_model=Readiness,
+        responses=problem_responses(503),
+        tags=["health"],
+    )

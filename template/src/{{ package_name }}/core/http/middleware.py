@@ -9,7 +9,11 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from .cors import ProblemCorsMiddleware
-from .request_checks import BodyLimitMiddleware, TrustedHostMiddleware
+from .request_checks import (
+    BodyLimitMiddleware,
+    ConcurrencyLimitMiddleware,
+    TrustedHostMiddleware,
+)
 from .requests import RequestMiddleware
 from .settings import HttpSettings
 from .unexpected_errors import UnexpectedErrorMiddleware
@@ -36,6 +40,8 @@ class Layer(IntEnum):
     """Adds unexpected errors to the request's span."""
     ERROR_REPORTS = auto()
     """Reports unexpected errors."""
+    CONCURRENCY_LIMIT = auto()
+    """Refuses requests at once while too many are running."""
     TRUSTED_HOSTS = auto()
     """Refuses a forged Host header before any work is done."""
     RATE_LIMITS = auto()
@@ -70,5 +76,8 @@ def add_http_layers(app: FastAPI, settings: HttpSettings) -> None:
     if settings.cors_origins:
         add_layer(app, Layer.CORS, ProblemCorsMiddleware, settings=settings)
     add_layer(app, Layer.UNEXPECTED_ERRORS, UnexpectedErrorMiddleware)
+    add_layer(
+        app, Layer.CONCURRENCY_LIMIT, ConcurrencyLimitMiddleware, settings=settings
+    )
     add_layer(app, Layer.TRUSTED_HOSTS, TrustedHostMiddleware, settings=settings)
     add_layer(app, Layer.BODY_LIMIT, BodyLimitMiddleware, settings=settings)

@@ -1,6 +1,6 @@
-"""Checks of a request before it is read: its Host header and the size of its body.
+"""Checks of a request before it is read: the load, its Host header, the body's size.
 
-Starlette's own middleware for both would refuse with plain text.
+Starlette's and uvicorn's own ones would refuse with plain text.
 """
 
 import re
@@ -9,12 +9,40 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..errors import UnavailableError
 from .health import PROBE_PATHS
-from .problems import problem_response
+from .problems import problem_response, service_error_response
 from .settings import HttpSettings
 
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]*)?")
 TOO_LARGE = "The body is too large."
+
+
+class ConcurrencyLimitMiddleware:
+    """Refuses requests while too many others are running or waiting.
+
+    Otherwise they would pile up in memory, and time out after a long wait. Probes pass.
+    """
+
+    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
+        self._app = app
+        self._most = settings.max_concurrent_requests
+        self._running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on if there is room for it."""
+        if scope["type"] != "http" or scope["path"] in PROBE_PATHS:
+            await self._app(scope, receive, send)
+            return
+        if self._running >= self._most:
+            refusal = UnavailableError("The service is busy.")
+            await service_error_response(scope, refusal)(scope, receive, send)
+            return
+        self._running += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._running -= 1
 
 
 class TrustedHostMiddleware:

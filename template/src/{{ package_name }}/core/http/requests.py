@@ -3,9 +3,8 @@
 from time import perf_counter
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from .health import PROBE_PATHS
 from .request_id import HEADER, SCOPE_KEY, choose_request_id
@@ -15,6 +14,7 @@ from .settings import HttpSettings
 log = structlog.stdlib.get_logger(__name__)
 
 API_PATH = "/api/"
+ID_HEADER = HEADER.lower().encode()
 
 SECURITY_HEADERS = {
     # Responses are data: nothing in them may be loaded, run or framed by a browser.
@@ -38,10 +38,14 @@ class RequestMiddleware:
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
         self._slow_seconds = settings.slow_request_seconds
-        self._headers = dict(SECURITY_HEADERS)
+        headers = dict(SECURITY_HEADERS)
         if settings.hsts_seconds:
-            max_age = f"max-age={settings.hsts_seconds}"
-            self._headers["Strict-Transport-Security"] = max_age
+            headers["Strict-Transport-Security"] = f"max-age={settings.hsts_seconds}"
+        self._headers = [
+            (name.lower().encode(), content.encode())
+            for name, content in headers.items()
+        ]
+        self._api_headers = [*self._headers, (b"cache-control", b"no-store")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its id, and log it once it has ended."""
@@ -51,6 +55,7 @@ class RequestMiddleware:
         request_id = scope[SCOPE_KEY] = choose_request_id(scope)
         path: str = scope["path"]
         is_api = path.removeprefix(scope.get("root_path", "")).startswith(API_PATH)
+        added = self._api_headers if is_api else self._headers
         started = perf_counter()
         status: int | None = None
 
@@ -58,21 +63,20 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                headers = MutableHeaders(scope=message)
-                headers[HEADER] = request_id
-                for name, content in self._headers.items():
-                    headers.setdefault(name, content)
-                if is_api:
-                    headers.setdefault("Cache-Control", "no-store")
+                own = [one for one in message.get("headers", ()) if one[0] != ID_HEADER]
+                names = {name for name, _ in own}
+                missing = (one for one in added if one[0] not in names)
+                message["headers"] = [*own, (ID_HEADER, request_id.encode()), *missing]
             await send(message)
 
-        with bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, send_completed)
-            # Requests that fail or whose client leaves are logged, too.
-            finally:
-                if path not in PROBE_PATHS:
-                    self._log(scope, status, perf_counter() - started)
+        tokens = bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, send_completed)
+        # Requests that fail or whose client leaves are logged, too.
+        finally:
+            if path not in PROBE_PATHS:
+                self._log(scope, status, perf_counter() - started)
+            reset_contextvars(**tokens)
 
     def _log(self, scope: Scope, status: int | None, seconds: float) -> None:
         facts = {

@@ -50,6 +50,9 @@ class HttpSettings(Configuration):
     max_body_bytes: int = Field(default=1_048_576, ge=1)
     """The largest request body."""
 
+    max_concurrent_requests: int = Field(default=1000, ge=1)
+    """How many requests may run or wait in one process; further ones get 503."""
+
     docs_enabled: bool = True
     """Whether /docs, /redoc and /openapi.json are served."""
 

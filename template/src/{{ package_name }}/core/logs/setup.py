@@ -4,6 +4,7 @@ import logging
 import sys
 import threading
 from collections.abc import MutableMapping
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +43,18 @@ def hide_secrets(logger: object, method: str, event: Event) -> Event:
 
 
 def _hidden(name: str, content: object) -> object:
-    if any(word in name.lower() for word in SECRET_WORDS):
+    if _is_secret(name):
         return HIDDEN
     if isinstance(content, dict):
         return {key: _hidden(str(key), inner) for key, inner in content.items()}
     if isinstance(content, list | tuple):
         return [_hidden("", inner) for inner in content]
     return content
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in SECRET_WORDS)
 
 
 def adapt_event(logger: object, method: str, event: Event) -> Event:
@@ -63,23 +69,29 @@ def adapt_event(logger: object, method: str, event: Event) -> Event:
     return event
 
 
+SHARED: list[Processor] = [
+    merge_context,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    adapt_event,
+    hide_secrets,
+]
+"""What is done with every event, those of libraries included."""
+
+PROCESSORS = [*SHARED, ProcessorFormatter.wrap_for_formatter]
+
+
 def configure_logging(settings: LogSettings) -> None:
     """Log everything, libraries included, through one handler in one format."""
-    shared: list[Processor] = [
-        merge_context,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        adapt_event,
-        hide_secrets,
-    ]
     structlog.configure(
-        processors=[*shared, ProcessorFormatter.wrap_for_formatter],
+        # The same list each time: loggers keep it, see `cache_logger_on_first_use`.
+        processors=PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=True,
     )
     is_json = settings.log_format == "json" or (
         settings.log_format == "auto" and settings.is_production
@@ -101,7 +113,7 @@ def configure_logging(settings: LogSettings) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=SHARED,
             processors=[ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )

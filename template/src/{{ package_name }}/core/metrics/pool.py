@@ -28,15 +28,22 @@ def watch_pool(
     opened: set[object] = set()
     used: set[object] = set()
 
-    def watch(event_name: str, note: Callable[[object], None]) -> None:
+    def watch(
+        name: str, note: Callable[[object], None], show: Callable[[], None]
+    ) -> None:
         def update(connection: object, entry: object, *_: object) -> None:
             note(entry)
-            checked_out.set(len(used))
-            overflow.set(max(0, len(opened) - settings.database_pool_size))
+            show()
 
-        event.listen(engine.sync_engine, event_name, update)
+        event.listen(engine.sync_engine, name, update)
 
-    watch("connect", opened.add)
-    watch("close", opened.discard)
-    watch("checkout", used.add)
-    watch("checkin", used.discard)
+    def show_opened() -> None:
+        overflow.set(max(0, len(opened) - settings.database_pool_size))
+
+    def show_used() -> None:
+        checked_out.set(len(used))
+
+    watch("connect", opened.add, show_opened)
+    watch("close", opened.discard, show_opened)
+    watch("checkout", used.add, show_used)
+    watch("checkin", used.discard, show_used)

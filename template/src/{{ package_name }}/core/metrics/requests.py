@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from functools import cache
 from time import perf_counter
 
 from anyio import to_thread
@@ -96,9 +97,13 @@ class HttpMetricsMiddleware:
         finally:
             self._in_flight.dec()
             method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
-            labels = method, route_template(scope), status
-            self._requests.labels(*labels).inc()
-            self._durations.labels(*labels).observe(perf_counter() - started)
+            count, duration = self._series(method, route_template(scope), status)
+            count.inc()
+            duration.observe(perf_counter() - started)
+
+    @cache  # noqa: B019 - there is one of it, and as many entries as series
+    def _series(self, *labels: str) -> tuple[Counter, Histogram]:
+        return self._requests.labels(*labels), self._durations.labels(*labels)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         accept = Headers(scope=scope).get("Accept", "")

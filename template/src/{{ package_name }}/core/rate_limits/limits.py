@@ -1,17 +1,16 @@
 """How many requests a client may send: counted over a sliding window."""
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from time import time
+from typing import NamedTuple, Protocol
 
 import structlog
-from limits import parse
-from limits.aio.storage import Storage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import Scope
 
 from ..errors import TooManyRequestsError, UnavailableError
 from ..http.client_address import client_address
-from .settings import RateLimitSettings
+from .settings import RateLimitSettings, parse_rate
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -20,6 +19,52 @@ DEFAULT = "default"
 
 SCOPE_KEY = "rate_limit_quotas"
 SETTING_PREFIX = "rate_limit_"
+
+
+class Limit(NamedTuple):
+    """How many requests are allowed in how much time."""
+
+    name: str
+    amount: int
+    window: int
+    """In milliseconds, as all times of the counts: whole numbers compare exactly."""
+
+
+class Count(NamedTuple):
+    """What one client has used of a limit, whose first window its first request began."""
+
+    current: int
+    """Counted in the window that has begun."""
+    previous: int
+    """Counted in the window before it."""
+    elapsed: int
+    """How many milliseconds ago the window began."""
+
+    def used(self, limit: Limit) -> int:
+        """Return the count of a window that ends now, as if requests came evenly."""
+        share = self.previous * (limit.window - self.elapsed)
+        return self.current + max(0, share - 1) // limit.window
+
+
+class Demand(NamedTuple):
+    """One request of a client, or of another key, against a limit."""
+
+    limit: Limit
+    key: str
+
+
+class Counts(Protocol):
+    """Where requests are counted."""
+
+    async def spend(self, demands: Sequence[Demand]) -> tuple[bool, list[Count]]:
+        """Count one for every demand, or for none if one of the limits is reached.
+
+        Returns:
+            Whether they were counted, and the counts after that.
+        """
+
+    async def undo(self, spent: Sequence[Demand], forgotten: Sequence[Demand]) -> None:
+        """Take back one count of each spent demand, and all counts of each forgotten."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +80,14 @@ class Quota:
 
 
 class RateLimitError(TooManyRequestsError):
-    """A client has used up one of its limits."""
+    """A client has used up at least one of its limits."""
 
-    def __init__(self, quota: Quota) -> None:
-        super().__init__(quota.reset_seconds)
-        self.quota = quota
+    def __init__(self, quotas: Sequence[Quota]) -> None:
+        """Take the quotas of all limits of the request."""
+        reached = [quota for quota in quotas if not quota.remaining]
+        super().__init__(max(quota.reset_seconds for quota in reached))
+        self.quotas = quotas
+        self.names = [quota.name for quota in reached]
 
 
 class RateLimiter:
@@ -49,79 +97,94 @@ class RateLimiter:
     """
 
     def __init__(
-        self, storage: Storage, settings: RateLimitSettings, *, is_open: bool = True
+        self, counts: Counts, settings: RateLimitSettings, *, is_open: bool = True
     ) -> None:
         """Read the limits; ``is_open`` lets requests pass while nothing can be counted."""
-        # It refuses a storage that has no sliding windows.
-        self._counts = SlidingWindowCounterRateLimiter(storage)
+        self._counts = counts
         self._is_open = is_open
-        self._limits = {
-            name.removeprefix(SETTING_PREFIX): parse(rate)
-            for name, rate in settings
-            if name.startswith(SETTING_PREFIX) and name != "rate_limit_on_failure"
-        }
+        self._limits: dict[str, Limit] = {}
+        for setting, rate in settings:
+            name = setting.removeprefix(SETTING_PREFIX)
+            if name not in {setting, "on_failure"}:
+                amount, seconds = parse_rate(rate)
+                self._limits[name] = Limit(name, amount, seconds * 1000)
 
-    async def spend(self, name: str, *key: str) -> Quota | None:
-        """Count one against the limit ``name`` of a client or other key.
+    async def spend(self, keys: Mapping[str, str]) -> list[Quota]:
+        """Count one against each of these limits, in one step.
+
+        Args:
+            keys: By the name of the limit, whose request it is: a client or other key.
 
         Returns:
-            What is left, or ``None`` while the counts are unavailable.
+            What is left of each, or nothing while the counts are unavailable.
 
         Raises:
-            RateLimitError: the limit is reached; this one is not counted.
+            RateLimitError: a limit is reached; nothing is counted for any of them.
             UnavailableError: the counts are unavailable, and the limiter is not open.
         """
-        limit = self._limits[name]
+        demands = self._demands(keys)
         try:
-            is_counted = await self._counts.hit(limit, name, *key)
-            stats = await self._counts.get_window_stats(limit, name, *key)
+            is_counted, counts = await self._counts.spend(demands)
         except UnavailableError:
             # A setting decides whether an outage stops requests.
             if self._is_open:
-                return None
+                return []
             raise
-        seconds, reset = limit.get_expiry(), max(0, stats.reset_time - time())
-        quota = Quota(
-            name,
-            limit.amount,
-            seconds,
-            # What was given back can belong to an earlier window.
-            remaining=min(limit.amount, stats.remaining),
-            reset_seconds=min(seconds, int(reset) + 1),
-        )
+        quotas = [
+            _quota(demand.limit, count)
+            for demand, count in zip(demands, counts, strict=True)
+        ]
         if not is_counted:
-            log.info("rate_limit_reached", limit=name)
-            raise RateLimitError(quota)
-        return quota
+            error = RateLimitError(quotas)
+            log.info("rate_limit_reached", limits=error.names)
+            raise error
+        return quotas
 
-    async def give_back(self, name: str, *key: str) -> None:
-        """Undo ``spend``, if the counts are available."""
+    async def undo(
+        self, keys: Mapping[str, str], *, forget: Mapping[str, str] | None = None
+    ) -> None:
+        """Undo ``spend``, if the counts are available.
+
+        Args:
+            keys: What was spent.
+            forget: Limits and keys whose count starts from zero instead.
+        """
+        spent, forgotten = self._demands(keys), self._demands(forget or {})
         try:
-            await self._counts.hit(self._limits[name], name, *key, cost=-1)
+            await self._counts.undo(spent, forgotten)
         except UnavailableError:
-            log.warning("rate_limit_not_given_back", limit=name)
+            log.warning("rate_limits_not_undone", limits=[*keys, *(forget or {})])
 
-    async def forget(self, name: str, *key: str) -> None:
-        """Reset the count to zero, if it is available."""
-        try:
-            await self._counts.clear(self._limits[name], name, *key)
-        except UnavailableError:
-            log.warning("rate_limit_not_forgotten", limit=name)
+    def _demands(self, keys: Mapping[str, str]) -> list[Demand]:
+        return [Demand(self._limits[name], key) for name, key in keys.items()]
 
 
-async def spend_for_client(scope: Scope, name: str) -> None:
-    """Count a request against a limit of its client, and keep the quota in the scope.
+async def spend_for_client(scope: Scope, *names: str) -> None:
+    """Count a request against limits of its client, and keep the quotas in the scope.
 
     Raises:
-        RateLimitError: the limit is reached.
+        RateLimitError: a limit is reached.
         UnavailableError: the counts are unavailable, and the limiter is not open.
     """
     limiter: RateLimiter = scope["state"]["rate_limiter"]
     quotas: list[Quota] = scope[SCOPE_KEY]
     try:
-        quota = await limiter.spend(name, client_address(scope))
+        quotas += await limiter.spend(dict.fromkeys(names, client_address(scope)))
     except RateLimitError as error:
-        quotas.append(error.quota)
+        quotas += error.quotas
         raise
-    if quota is not None:
-        quotas.append(quota)
+
+
+def _quota(limit: Limit, count: Count) -> Quota:
+    used = count.used(limit)
+    wait = limit.window - count.elapsed
+    # The share of the window before shrinks with time; this window's count does not.
+    if (share := min(used, limit.amount) - count.current) > 0:
+        wait -= share * limit.window // count.previous
+    return Quota(
+        limit.name,
+        limit.amount,
+        limit.window // 1000,
+        remaining=max(0, limit.amount - used),
+        reset_seconds=math.ceil(wait / 1000),
+    )

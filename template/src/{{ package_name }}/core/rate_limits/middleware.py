@@ -1,13 +1,15 @@
 """Rate limits over HTTP: a default for all routes, stricter ones for some."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
-from limits.aio.storage import MemoryStorage
-from limits.aio.storage.base import Storage
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
 from starlette.datastructures import MutableHeaders
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import ServiceError
@@ -16,14 +18,24 @@ from ..http.health import PROBE_PATHS
 from ..http.middleware import Layer, add_layer
 from ..http.problems import service_error_response
 from ..lifespan import State, add_lifespan
-from .limits import DEFAULT, SCOPE_KEY, Quota, RateLimiter, spend_for_client
+from .limits import (
+    DEFAULT,
+    SCOPE_KEY,
+    Counts,
+    Quota,
+    RateLimiter,
+    spend_for_client,
+)
 from .settings import RateLimitSettings
+
+Matches = Callable[[Scope], tuple[Match, Scope]]
 
 
 class RateLimitMiddleware:
-    """Applies the default limit to every client and reports what is left of each limit.
+    """Applies the default limit and those of the route, and reports what is left.
 
-    It is a middleware, so that it applies to every router. The header fields follow
+    It is a middleware, so that it applies to every router, and before a body is read:
+    all limits of a request are counted in one step. The header fields follow
     the IETF's draft "RateLimit header fields for HTTP".
     """
 
@@ -52,7 +64,8 @@ class RateLimitMiddleware:
             await send(message)
 
         try:
-            await spend_for_client(scope, DEFAULT)
+            routes: LimitedRoutes = scope["state"]["rate_limited_routes"]
+            await spend_for_client(scope, DEFAULT, *routes.limits_of(scope))
         except ServiceError as error:
             refusal = service_error_response(scope, error)
             await refusal(scope, receive, send_with_fields)
@@ -60,19 +73,63 @@ class RateLimitMiddleware:
         await self._app(scope, receive, send_with_fields)
 
 
+class RouteLimit:
+    """The dependency that names a further limit of a route."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def __call__(self, request: Request) -> None:
+        """Count the request, unless the middleware has: it does not know all routes."""
+        quotas: list[Quota] = request.scope[SCOPE_KEY]
+        if all(quota.name != self.name for quota in quotas):
+            await spend_for_client(request.scope, self.name)
+
+
+class LimitedRoutes:
+    """Finds the further limits of a request before it reaches its route.
+
+    Routes of mounted applications, or added while the application runs, are not known.
+    """
+
+    def __init__(self, routes: list[BaseRoute]) -> None:
+        self._all = routes
+
+    @cached_property
+    def _routes(self) -> list[tuple[Matches, list[str]]]:
+        # At the first request, because FastAPI then prepares its routes anyway.
+        return [
+            (route.matches, [*_limits_of(getattr(route, "dependant", None))])
+            for route in iter_route_contexts(self._all)
+        ]
+
+    @cached_property
+    def _limited(self) -> list[tuple[Matches, list[str]]]:
+        return [route for route in self._routes if route[1]]
+
+    def limits_of(self, scope: Scope) -> list[str]:
+        """Return the names of the limits of the request's route."""
+        for matches, _ in self._limited:
+            if matches(scope)[0] is Match.FULL:
+                break
+        else:
+            return []
+        # An earlier route may match as well, and the first one gets the request.
+        return next(
+            names for matches, names in self._routes if matches(scope)[0] is Match.FULL
+        )
+
+
 def add_rate_limits(
-    app: FastAPI,
-    settings: RateLimitSettings,
-    storage: Storage | None = None,
-    *,
-    is_open: bool = True,
+    app: FastAPI, settings: RateLimitSettings, counts: Counts, *, is_open: bool = True
 ) -> RateLimiter:
-    """Limit how many requests a client may send; by default, count in this process."""
-    limiter = RateLimiter(storage or MemoryStorage(), settings, is_open=is_open)
+    """Limit how many requests a client may send."""
+    limiter = RateLimiter(counts, settings, is_open=is_open)
 
     @asynccontextmanager
     async def share_limiter() -> AsyncIterator[State]:
-        yield {"rate_limiter": limiter}
+        routes = LimitedRoutes(app.routes)
+        yield {"rate_limiter": limiter, "rate_limited_routes": routes}
 
     add_layer(app, Layer.RATE_LIMITS, RateLimitMiddleware)
     add_lifespan(app, share_limiter)
@@ -84,11 +141,14 @@ def rate_limit(name: str) -> Any:  # noqa: ANN401 - what FastAPI calls a depende
 
     The setting ``rate_limit_exports`` holds its rate.
     """
+    return Depends(RouteLimit(name))
 
-    async def apply_limit(request: Request) -> None:
-        await spend_for_client(request.scope, name)
 
-    return Depends(apply_limit)
+def _limits_of(dependant: Dependant | None) -> Iterator[str]:
+    for dependency in dependant.dependencies if dependant else ():
+        if isinstance(dependency.call, RouteLimit):
+            yield dependency.call.name
+        yield from _limits_of(dependency)
 
 
 def _is_exempt(path: str) -> bool:

@@ -1,54 +1,89 @@
 """Counts that all processes of the service share, in Redis."""
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI
-from limits.aio.storage import RedisStorage
 
 from ..redis.client import RedisClient, check_redis
-from .limits import RateLimiter
+from .limits import Count, Demand, RateLimiter
 from .middleware import add_rate_limits
 from .redis_settings import SharedRateLimitSettings
 
+# A key has the start of a client's window, its count and that of the window before.
+SPEND = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local is_counted = 1
+local counts = {}
+for i, key in ipairs(KEYS) do
+    local amount, window = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+    local kept = redis.call('GET', key) or now .. ' 0 0'
+    local start, current, previous = string.match(kept, '(%d+) (%d+) (%d+)')
+    local elapsed = now - start
+    current, previous = tonumber(current), tonumber(previous)
+    if elapsed >= 2 * window or elapsed < 0 then
+        current, previous, elapsed = 0, 0, 0
+    elseif elapsed >= window then
+        current, previous, elapsed = 0, current, elapsed - window
+    end
+    local share = math.max(0, previous * (window - elapsed) - 1)
+    if current + math.floor(share / window) >= amount then
+        is_counted = 0
+    end
+    counts[i] = {current, previous, elapsed}
+end
+if is_counted == 1 then
+    for i, key in ipairs(KEYS) do
+        local count = counts[i]
+        count[1] = count[1] + 1
+        local kept = now - count[3] .. ' ' .. count[1] .. ' ' .. count[2]
+        redis.call('SET', key, kept, 'PX', 2 * ARGV[2 * i] - count[3])
+    end
+end
+return {is_counted, counts}
+"""
 
-class SharedCounts(RedisStorage):
-    """Keeps sliding windows in Redis, over the connections of the whole process."""
+UNDO = """
+for i, key in ipairs(KEYS) do
+    local kept = redis.call('GET', key)
+    if i > tonumber(ARGV[1]) then
+        redis.call('DEL', key)
+    elseif kept then
+        local start, current, previous = string.match(kept, '(%d+) (%d+) (%d+)')
+        kept = start .. ' ' .. math.max(0, current - 1) .. ' ' .. previous
+        redis.call('SET', key, kept, 'KEEPTTL')
+    end
+end
+"""
+
+
+class SharedCounts:
+    """Counts in Redis and by its clock: one call for all limits of a request."""
 
     def __init__(self, client: RedisClient) -> None:
-        """Use a client's connections and its timeouts."""
-        super().__init__(
-            # The address is the pool's; this one only names the kind of server.
-            "async+redis://",
-            implementation="redispy",
-            key_prefix=f"{client.prefix}:limits",
-            connection_pool=client.connections.connection_pool,  # type: ignore[arg-type]
-        )
+        """Use a client's connections and timeouts."""
         self._client = client
-        # The library makes its own client, on the same connections.
-        client.clients.append(self.bridge.storage)  # type: ignore[attr-defined]
+        self._spend = client.connections.register_script(SPEND)
+        self._undo = client.connections.register_script(UNDO)
 
-    async def acquire_sliding_window_entry(
-        self, key: str, limit: int, expiry: int, amount: int = 1
-    ) -> bool:
-        """Count, unless that would exceed the limit; Redis does it in one step."""
-        count = super().acquire_sliding_window_entry
-        return await self._client.run(lambda: count(key, limit, expiry, amount))
+    async def spend(self, demands: Sequence[Demand]) -> tuple[bool, list[Count]]:
+        """Count one for every demand, or for none; Redis does it in one step."""
+        arguments = [
+            number for limit, _ in demands for number in (limit.amount, limit.window)
+        ]
+        is_counted, counts = await self._client.run(
+            lambda: self._spend(keys=self._names(demands), args=arguments)
+        )
+        return bool(is_counted), [Count(*count) for count in counts]
 
-    async def get_sliding_window(
-        self, key: str, expiry: int
-    ) -> tuple[int, float, int, float]:
-        """Return the counts of the last window and of this one, and when they expire."""
-        read = super().get_sliding_window
-        return await self._client.run(lambda: read(key, expiry))
+    async def undo(self, spent: Sequence[Demand], forgotten: Sequence[Demand]) -> None:
+        """Take back one count of each spent demand, and all counts of each forgotten."""
+        names = self._names([*spent, *forgotten])
+        await self._client.run(lambda: self._undo(keys=names, args=[len(spent)]))
 
-    async def clear_sliding_window(self, key: str, expiry: int) -> None:
-        """Delete both windows."""
-        names = [self._previous_window_key(key), self._current_window_key(key)]
-
-        async def clear() -> None:
-            # One after the other: a call has one connection.
-            for name in names:
-                await self.clear(name)
-
-        await self._client.run(clear)
+    def _names(self, demands: Sequence[Demand]) -> list[str]:
+        prefix = f"{self._client.prefix}:limits"
+        return [f"{prefix}:{limit.name}:{key}" for limit, key in demands]
 
 
 def add_shared_rate_limits(

@@ -56,8 +56,6 @@ class RedisClient:
     def __init__(self, connections: Redis, settings: RedisSettings) -> None:
         """Take the pool of connections."""
         self.connections = connections
-        self.clients: list[Redis] = [connections]
-        """All clients on these connections, for tracing."""
         self.prefix = settings.redis_prefix
         self._seconds = settings.redis_seconds
         # Waiting for a connection is no failure of Redis, so no timeout runs yet.

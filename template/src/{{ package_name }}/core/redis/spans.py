@@ -7,7 +7,6 @@ from .client import RedisClient
 
 
 def trace_redis(redis: RedisClient, provider: TracerProvider | None) -> None:
-    """Trace all clients on these connections, if anything is traced."""
+    """Trace the client of these connections, if anything is traced."""
     if provider is not None:
-        for client in redis.clients:
-            RedisInstrumentor.instrument_client(client, tracer_provider=provider)
+        RedisInstrumentor.instrument_client(redis.connections, tracer_provider=provider)

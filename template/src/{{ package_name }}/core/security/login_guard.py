@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import anyio
 from fastapi import Depends, Request
 
-from ..errors import AuthenticationError, ServiceError
+from ..errors import AuthenticationError
 from ..rate_limits.limits import RateLimiter
 
 PER_ADDRESS = "login_failures_per_address"
@@ -44,23 +44,17 @@ class LoginGuard:
         pair = f"{address}/{hashlib.sha256(name).hexdigest()}"
         # One after the other, so that attempts that will succeed do not reach the limit.
         async with self._turns.setdefault(pair, anyio.Lock()):
-            await self._limiter.spend(PER_ACCOUNT, pair)
-            try:
-                await self._limiter.spend(PER_ADDRESS, address)
-            except ServiceError:
-                await self._limiter.give_back(PER_ACCOUNT, pair)
-                raise
+            spent = {PER_ACCOUNT: pair, PER_ADDRESS: address}
+            await self._limiter.spend(spent)
             try:
                 yield
             except AuthenticationError:
                 raise
             except Exception:
                 # The password was not checked: the database did not respond, for example.
-                await self._limiter.give_back(PER_ACCOUNT, pair)
-                await self._limiter.give_back(PER_ADDRESS, address)
+                await self._limiter.undo(spent)
                 raise
-            await self._limiter.forget(PER_ACCOUNT, pair)
-            await self._limiter.give_back(PER_ADDRESS, address)
+            await self._limiter.undo({PER_ADDRESS: address}, forget={PER_ACCOUNT: pair})
 
 
 async def get_login_guard(request: Request) -> LoginGuard:

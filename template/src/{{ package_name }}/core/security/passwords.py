@@ -14,18 +14,25 @@ MAX_AT_ONCE = 4
 """The number of hashes at a time: each one takes the memory that the settings state."""
 
 
+PARALLELISM = 4
+"""As in RFC 9106, section 4."""
+
+
 class Passwords:
     """Hashes and checks passwords, at the cost in the settings."""
 
     def __init__(self, settings: SecuritySettings) -> None:
-        """Make a dummy hash for users that do not exist."""
+        memory = settings.password_hash_memory_kib
+        rounds = settings.password_hash_rounds
         argon2 = Argon2Hasher(
-            memory_cost=settings.password_hash_memory_kib,
-            time_cost=settings.password_hash_rounds,
+            memory_cost=memory, time_cost=rounds, parallelism=PARALLELISM
         )
         self._hasher = PasswordHash([argon2])
         self._limiter = CapacityLimiter(MAX_AT_ONCE)
-        self._dummy_hash = self._hasher.hash("a password that no user has")
+        # For users that do not exist: a hash of no password, which costs as much to
+        # check. The salt and the digest are 16 and 32 zero bytes, in base64.
+        cost = f"m={memory},t={rounds},p={PARALLELISM}"
+        self._dummy_hash = f"$argon2id$v=19${cost}${22 * 'A'}${43 * 'A'}"
 
     async def hash(self, password: str) -> str:
         """Hash a password for storage."""

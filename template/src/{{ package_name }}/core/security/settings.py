@@ -35,6 +35,9 @@ class SecuritySettings(Configuration):
     access_token_minutes: int = Field(default=15, ge=1)
     """How long an access token is valid."""
 
+    identity_seconds: float = Field(default=2, ge=0, le=60)
+    """How long a process accepts an access token again without a query."""
+
     refresh_token_days: int = Field(default=14, ge=1)
     """How long a refresh token is valid, if it is not used before."""
 

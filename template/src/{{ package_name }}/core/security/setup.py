@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from ..lifespan import State, add_lifespan
 from ..rate_limits.limits import RateLimiter
+from .identities import Identities
 from .login_guard import LoginGuard
 from .passwords import Passwords
 from .settings import SecuritySettings
@@ -23,6 +24,7 @@ def add_security(
         yield {
             "passwords": Passwords(settings),
             "access_tokens": AccessTokens(settings),
+            "identities": Identities(settings.identity_seconds),
             "login_guard": LoginGuard(limiter),
         }
 

@@ -24,6 +24,8 @@ class AccessClaims:
 
     user_id: UUID
     credentials_version: int
+    expires_at: int
+    """As Unix time."""
 
 
 class AccessTokens:
@@ -80,4 +82,4 @@ class AccessTokens:
         )
         if claims["typ"] != TOKEN_TYPE:
             raise AuthenticationError
-        return AccessClaims(UUID(claims["sub"]), int(claims["ver"]))
+        return AccessClaims(UUID(claims["sub"]), int(claims["ver"]), int(claims["exp"]))
