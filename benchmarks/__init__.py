@@ -1,0 +1,1 @@
+"""Benchmarks of generated services: README.md describes the method."""
