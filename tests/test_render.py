@@ -64,7 +64,7 @@ WITHOUT_DATABASE = (
 WITHOUT_POSTGRESQL = r"src/\w+_dev/postgres\.py|src/\w+/core/database/postgresql\w*\.py"
 WITHOUT_SQLITE = r"src/\w+/core/database/sqlite\w*\.py"
 WITHOUT_REDIS = r"src/\w+/core/redis/.*|src/.*/redis\w*\.py|docs/redis\.md|tests/redis_server\.py"
-WITHOUT_MEMORY = r"src/\w+/core/cache/memory\.py"
+WITHOUT_MEMORY = r"src/\w+/core/(cache|rate_limits)/memory\.py"
 WITHOUT_MANAGER = r"src/\w+/core/secrets/{}\.py"
 WITHOUT_MANAGERS = r"docs/secrets\.md"
 WITHOUT_JOBS = (
@@ -480,6 +480,8 @@ ABOUT_MORE = (
     r"\.copier-answers\.yml|LICENSE|tests/contract/test_document\.py"
     # Headers, statuses and layers that any service of this kind may have.
     r"|src/\w+/core/http/(cors|middleware|problems)\.py"
+    # FastAPI's own telemetry is switched off by its name.
+    r"|src/\w+/core/http/application\.py"
     # Every service leaves the path of metrics out of its limits.
     r"|src/\w+/core/http/health\.py"
     # How another part is added later, and a check of everything that can be added.

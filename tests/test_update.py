@@ -222,7 +222,6 @@ def test_an_answer_can_change_later(
 
     assert_no_conflict(service)
     answers = stored(service)
-    assert answers.items() >= after.items()
     assert_same(service, copy_only(releases, tmp_path / "fresh", release, answers), old)
 
 

@@ -330,6 +330,7 @@ async def test_concurrent_requests_with_one_key_succeed(
     assert statuses == [200] * 20
 
 
+@pytest.mark.needs("postgresql")  # SQLite locks no rows.
 async def test_locked_key_row_blocks_no_request(
     ada: httpx2.AsyncClient, client: httpx2.AsyncClient, settings: Settings
 ) -> None:

@@ -5,7 +5,8 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy import text
 
-from order_service.core.database.session import SessionDep, in_snapshot
+from order_service.core.database.session import SessionDep
+from order_service.core.database.snapshots import in_snapshot
 
 from ..clients import client_of, running
 from ..feature import TRIALS

@@ -20,7 +20,6 @@ from ..http.health import add_readiness_check
 from ..lifespan import State, add_lifespan
 from .dialect import (
     DatabaseSettings,
-    begin_snapshot,
     connect_arguments,
     prepare_engine,
     reading_engine,
@@ -139,11 +138,3 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
 # "function" scope commits before the response is sent. The default would send 201
 # first and only then discover that the commit failed.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
-
-
-async def _begin_snapshot(session: SessionDep) -> None:
-    await begin_snapshot(session)
-
-
-in_snapshot = Depends(_begin_snapshot)
-"""For a route whose reads must agree: ``@router.get(..., dependencies=[in_snapshot])``."""

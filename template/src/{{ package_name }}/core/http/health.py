@@ -92,6 +92,28 @@ class ReadinessChecks:
                 log.warning("readiness_check_failed", check=name, error_type=kind)
 
 
+def add_health(app: FastAPI, settings: HttpSettings) -> None:
+    """Serve the probes; capabilities add their checks afterwards."""
+    app.state.readiness = ReadinessChecks({}, settings.health_check_seconds)
+    for path in ("/health/live", "/health"):
+        app.router.add_api_route(
+            path,
+            read_liveness,
+            summary="Is the process alive?",
+            response_model=Health,
+            tags=["health"],
+            route_class_override=PlainRoute,
+        )
+    app.router.add_api_route(
+        "/health/ready",
+        read_readiness,
+        summary="Can the service do its work?",
+        response_model=Readiness,
+        responses=problem_responses(503),
+        tags=["health"],
+    )
+
+
 def add_readiness_check(
     app: FastAPI, name: str, check: Check, *, is_optional: bool = False
 ) -> None:
@@ -124,25 +146,3 @@ async def read_readiness(request: Request) -> Readiness | JSONResponse:
             checks=checks,
         )
     return Readiness.model_validate({"checks": checks})
-
-
-def add_health(app: FastAPI, settings: HttpSettings) -> None:
-    """Serve the probes; capabilities add their checks afterwards."""
-    app.state.readiness = ReadinessChecks({}, settings.health_check_seconds)
-    for path in ("/health/live", "/health"):
-        app.router.add_api_route(
-            path,
-            read_liveness,
-            summary="Is the process alive?",
-            response_model=Health,
-            tags=["health"],
-            route_class_override=PlainRoute,
-        )
-    app.router.add_api_route(
-        "/health/ready",
-        read_readiness,
-        summary="Can the service do its work?",
-        response_model=Readiness,
-        responses=problem_responses(503),
-        tags=["health"],
-    )
