@@ -93,7 +93,12 @@ def run(
     for part, needed in PARTS.items():
         extra += needed if any(service.glob(part)) else []
     here = root / "tests/platform"
-    chosen = [each for each in arguments if (here / each.partition("::")[0]).exists()]
+    chosen = [
+        each
+        for each in arguments
+        # An absolute path is the value of an option, such as --basetemp.
+        if (path := here / each.partition("::")[0]).exists() and path.is_relative_to(here)
+    ]
     command = [
         "uv", "run", "--quiet", "--project", str(service),
         *(f"--with={name}" for name in extra),

@@ -10,9 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import anyio
+import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
+from order_service.core.database.session import open_engine
 from order_service.core.outbox.handlers import Handlers, Jobs
 from order_service.core.outbox.messages import Message
 from order_service.core.outbox.models import OutboxMessage
@@ -31,6 +33,19 @@ async def working(settings: Settings, *features: Jobs) -> AsyncIterator[Stop]:
         group.start_soon(work, settings, Handlers.of(features), stop)
         yield stop
         stop.stopping.set()
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """Open the test's database."""
+    async with open_engine(settings) as engine:
+        yield engine
+
+
+@pytest.fixture
+def rows(engine: AsyncEngine) -> "Rows":
+    """Return access to the outbox."""
+    return Rows(engine)
 
 
 class Rows:

@@ -1,11 +1,10 @@
 """A broken connection costs no request: it is replaced before it is used."""
 
-from collections.abc import AsyncIterator
-
 import anyio
 import anyio.lowlevel
 import httpx2
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.types import ASGIApp
@@ -14,7 +13,7 @@ from order_service.core.database import postgresql
 from order_service.main import create_app
 from order_service.settings import Settings
 
-from ..clients import client_of, running
+from ..clients import client_of
 from ..feature import TRIALS, add_trials
 from ..wire import Wire
 
@@ -24,12 +23,11 @@ AT_ONCE = 8
 
 
 @pytest.fixture
-async def service(wired_settings: Settings) -> AsyncIterator[ASGIApp]:
-    """Run a service behind the proxy."""
+def app(wired_settings: Settings) -> FastAPI:
+    """Build a service behind the proxy."""
     app = create_app(wired_settings)
     add_trials(app)
-    async with running(app) as service:
-        yield service
+    return app
 
 
 async def statuses(service: ASGIApp, method: str = "GET") -> list[int]:

@@ -1,20 +1,17 @@
 """How often a request waits for the database, counted between service and server."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import uuid4
 
 import httpx2
 import pytest
-from fastapi import APIRouter, Depends
-from starlette.types import ASGIApp
+from fastapi import APIRouter, Depends, FastAPI
 
 from order_service.core.database import postgresql
 from order_service.main import create_app
 from order_service.settings import Settings
 
 from ..accounts import ADA, register, sign_in
-from ..clients import running
 from ..feature import TRIALS, add_trials
 from ..service import feature_module, has
 from ..wire import Wire
@@ -35,13 +32,12 @@ if has("auth"):
 
 
 @pytest.fixture
-async def service(wired_settings: Settings) -> AsyncIterator[ASGIApp]:
-    """Run a service behind the proxy."""
+def app(wired_settings: Settings) -> FastAPI:
+    """Build a service behind the proxy."""
     app = create_app(wired_settings)
     add_trials(app)
     app.include_router(router)
-    async with running(app) as service:
-        yield service
+    return app
 
 
 class Counted:

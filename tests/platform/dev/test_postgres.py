@@ -30,6 +30,7 @@ from order_service_dev.postgres import (
 )
 
 from ..service import PYTHON
+from ..waiting import wait_in_thread_until
 
 NEEDS = {"postgresql"}
 
@@ -72,14 +73,6 @@ def accepts_connections(url: str) -> bool:
     return True
 
 
-def becomes(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    """Wait for a condition, and return whether it came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
-
-
 def is_free(lock: Path) -> bool:
     """Return whether no process holds ``lock``."""
     with lock.open() as file:
@@ -102,10 +95,12 @@ def directory() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="local-postgres-test-"))
     path.chmod(0o755)
     yield path / "data"
-    # The server of a killed program may still be stopping.
-    stopped = [becomes(partial(is_free, lock)) for lock in path.glob("*/*/server.lock")]
-    shutil.rmtree(path)
-    assert all(stopped)
+    try:
+        # The server of a killed program may still be stopping.
+        for lock in path.glob("*/*/server.lock"):
+            wait_in_thread_until(partial(is_free, lock))
+    finally:
+        shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")
@@ -340,8 +335,8 @@ def test_killed_process_leaves_no_server_behind(
     process, url = start(*[str(existing)] if kept else [])
     data = Path(query(url, "SHOW data_directory"))
     process.kill()
-    assert becomes(lambda: not accepts_connections(url))
-    assert becomes(lambda: data.exists() == kept)
+    wait_in_thread_until(lambda: not accepts_connections(url))
+    wait_in_thread_until(lambda: data.exists() == kept)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties the server to its supervisor")
@@ -352,7 +347,7 @@ def test_server_stops_when_its_supervisor_is_killed(existing: Path) -> None:
         server_pid = pid_file.read_text("utf-8").splitlines()[0]
         status = Path(f"/proc/{server_pid}/stat").read_text("utf-8")
         os.kill(int(status.rpartition(")")[2].split()[1]), signal.SIGKILL)
-        assert becomes(lambda: not accepts_connections(server.url))
+        wait_in_thread_until(lambda: not accepts_connections(server.url))
         with durable_server(existing) as successor:
             assert query(successor.url, "SELECT 1") == "1"
 

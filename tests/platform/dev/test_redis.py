@@ -8,8 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from order_service_dev.redis import (
 )
 
 from ..service import PYTHON
+from ..waiting import wait_in_thread_until
 
 NEEDS = {"redis"}
 
@@ -68,14 +68,6 @@ def ends(connection: socket.socket) -> bool:
         return connection.recv(1) == b""
     except ConnectionResetError:
         return True
-
-
-def becomes(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    """Wait for a condition, and return whether it came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
 
 
 def connected(path: Path) -> socket.socket:
@@ -150,7 +142,7 @@ def test_killed_process_leaves_no_server_behind(
         process.kill()
 
         assert ends(connection)
-    assert becomes(lambda: not path.parent.exists())
+    wait_in_thread_until(lambda: not path.parent.exists())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties the server to its supervisor")

@@ -18,7 +18,6 @@ from structlog.testing import capture_logs
 
 from order_service.core.database.session import (
     AFTER_COMMIT,
-    open_engine,
     sessions_of,
 )
 from order_service.core.http_client.client import HttpClient, open_http_client
@@ -122,19 +121,6 @@ def _quiet() -> Iterator[None]:
 def quick(settings: Settings) -> Settings:
     """Return settings with which a failed job is due again at once."""
     return settings.model_copy(update={"jobs_backoff_seconds": 1e-6, "jobs_max_attempts": 3})
-
-
-@pytest.fixture
-async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """Open the test's database."""
-    async with open_engine(settings) as engine:
-        yield engine
-
-
-@pytest.fixture
-def rows(engine: AsyncEngine) -> Rows:
-    """Return access to the outbox."""
-    return Rows(engine)
 
 
 @pytest.fixture

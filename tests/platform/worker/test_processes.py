@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -14,7 +14,6 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from order_service.core.database.session import open_engine
 from order_service.settings import Settings
 from order_service_dev.redis import LocalRedis
 
@@ -54,13 +53,6 @@ def environment(settings: Settings, sink: Sink) -> Mapping[str, str]:
         JOBS_REDELIVERY_SECONDS="0.5",
         JOBS_BACKOFF_SECONDS="0.1",
     )
-
-
-@pytest.fixture
-async def rows(settings: Settings) -> AsyncIterator[Rows]:
-    """Return access to the outbox."""
-    async with open_engine(settings) as engine:
-        yield Rows(engine)
 
 
 async def test_job_of_a_killed_worker_is_run_by_another_one(

@@ -1,7 +1,6 @@
 """Workers run every job once, also after outages of the broker and the database."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -10,12 +9,11 @@ import anyio.to_thread
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from order_service.cli import app
-from order_service.core.database.session import open_engine
 from order_service.core.outbox.handlers import Handlers, JobContext, Jobs
 from order_service.core.outbox.messages import Message
 from order_service.core.outbox.relay import BrokerUnavailableError
@@ -49,19 +47,6 @@ def quick(settings: Settings, own_redis: LocalRedis) -> Settings:
             "jobs_concurrency": 4,
         }
     )
-
-
-@pytest.fixture
-async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """Open the test's database."""
-    async with open_engine(settings) as engine:
-        yield engine
-
-
-@pytest.fixture
-def rows(engine: AsyncEngine) -> Rows:
-    """Return access to the outbox."""
-    return Rows(engine)
 
 
 class Greeter:

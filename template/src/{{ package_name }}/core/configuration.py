@@ -77,7 +77,12 @@ class Configuration(BaseSettings):
         sources = [init_settings, env_settings]
         if os.environ.get("ENVIRONMENT", "production") != "production":
             sources.append(dotenv_settings)
-        return (*sources, secret_files(settings_cls))
+        return (*sources, secret_files(settings_cls), *cls.further_sources())
+
+    @classmethod
+    def further_sources(cls) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources that are read after all others."""
+        return ()
 
     @classmethod
     def for_schema(cls) -> Self:

@@ -83,20 +83,6 @@ class VaultSecretSettings(Configuration):
     """Reads the Vault secret after all other sources."""
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Add the secret manager to the sources."""
-        sources = super().settings_customise_sources(
-            settings_cls,
-            init_settings,
-            env_settings,
-            dotenv_settings,
-            file_secret_settings,
-        )
-        return (*sources, secret_manager(settings_cls))
+    def further_sources(cls) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the secret manager."""
+        return (*super().further_sources(), secret_manager(cls))
