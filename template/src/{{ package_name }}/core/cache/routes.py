@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from ..database.session import AFTER_COMMIT, SessionDep
+from ..database.session import SessionDep, call_after_commit
 from ..http.endpoints import wraps_endpoint
 from .reading import Cache
 
@@ -86,8 +86,7 @@ class RecordCache:
             **arguments: object,
         ) -> Result:
             key = self._key(cache_scope, arguments)
-            calls = cache_session.info.setdefault(AFTER_COMMIT, [])
-            calls.append(partial(cache.invalidate, [key]))
+            call_after_commit(cache_session, partial(cache.invalidate, [key]))
             return await endpoint(**arguments)
 
         return change

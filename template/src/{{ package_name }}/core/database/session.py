@@ -1,6 +1,6 @@
 """One engine per process, and one transaction per request."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated
@@ -36,8 +36,7 @@ READING = frozenset({"GET", "HEAD"})
 """The methods that change nothing (RFC 9110, section 9.2.1)."""
 
 AFTER_COMMIT = "after_commit"
-"""Key of `session.info`: asynchronous functions to call after the commit. They must not
-raise, because a commit cannot be rolled back."""
+"""Key of `session.info`: the functions that were left for after the commit."""
 
 
 def make_engine(settings: DatabaseSettings) -> AsyncEngine:
@@ -96,6 +95,16 @@ async def check_database(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         if not connection.info.get(CHECKED):
             await connection.execute(text("SELECT 1"))
+
+
+def call_after_commit(
+    session: AsyncSession, call: Callable[[], Awaitable[None]]
+) -> None:
+    """Leave a function for after the commit of this session's changes.
+
+    It must not raise, because a commit cannot be rolled back.
+    """
+    session.info.setdefault(AFTER_COMMIT, []).append(call)
 
 
 async def commit(session: AsyncSession) -> None:
