@@ -196,7 +196,8 @@ def add_a_feature(package: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("release", "answers"),
     [(release, "domain-all-on") for release in PAST]
-    + [(release, "layered-all-on") for release in (PAST[0], PAST[-1])],
+    # A copy of this repository without its history knows no past release.
+    + [(release, "layered-all-on") for release in PAST[:1] + PAST[-1:]],
 )
 def test_no_edit_is_lost(releases: Path, tmp_path: Path, release: str, answers: str) -> None:
     service = copy(releases, tmp_path / "service", release, known_to(release, SETS[answers]))
