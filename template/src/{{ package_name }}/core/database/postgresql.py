@@ -79,14 +79,14 @@ def prepare_engine(engine: AsyncEngine, settings: DatabaseSettings) -> None:
             connection.exec_driver_sql(statement)
 
 
-def reading_engine(engine: AsyncEngine, settings: DatabaseSettings) -> AsyncEngine:
-    """Return the engine for reads: without BEGIN and COMMIT, which are round trips.
+def reading_options(settings: DatabaseSettings) -> dict[str, Any]:
+    """Return the options for reads: without BEGIN and COMMIT, which are round trips.
 
     Behind a transaction pooler the timeouts need a transaction.
     """
     if settings.database_transaction_pooling:
-        return engine
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+        return {}
+    return {"isolation_level": "AUTOCOMMIT"}
 
 
 async def begin_snapshot(session: AsyncSession) -> None:

@@ -1,6 +1,6 @@
 """One engine per process, and one transaction per request."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated
@@ -22,7 +22,7 @@ from .dialect import (
     DatabaseSettings,
     connect_arguments,
     prepare_engine,
-    reading_engine,
+    reading_options,
 )
 from .problems import add_database_problem_handlers
 from .settings import CHECKED
@@ -70,24 +70,33 @@ async def open_engine(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
 def add_database(app: FastAPI, settings: DatabaseSettings) -> AsyncEngine:
     """Give every request a session, and return the engine."""
     engine = make_engine(settings)
-    reads = reading_engine(engine, settings)
+    reading = reading_options(settings)
 
     @asynccontextmanager
     async def share_sessions() -> AsyncIterator[State]:
         try:
-            yield {"sessions": sessions_of(engine), "reads": sessions_of(reads)}
+            yield {
+                "sessions": sessions_of(engine),
+                "reads": sessions_of(engine, reading),
+            }
         finally:
             await engine.dispose()
 
     add_lifespan(app, share_sessions)
+    reads = engine.execution_options(**reading)
     add_readiness_check(app, "database", partial(check_database, reads))
     add_database_problem_handlers(app)
     return engine
 
 
-def sessions_of(engine: AsyncEngine) -> Sessions:
-    """Make the factory of sessions; objects stay readable after a commit."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+def sessions_of(
+    engine: AsyncEngine, options: Mapping[str, object] | None = None
+) -> Sessions:
+    """Make the factory of sessions; objects stay readable after a commit.
+
+    The options are SQLAlchemy's execution options of each connection.
+    """
+    return async_sessionmaker(engine, expire_on_commit=False, execution_options=options)
 
 
 async def check_database(engine: AsyncEngine) -> None:

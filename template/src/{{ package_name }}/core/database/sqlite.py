@@ -53,9 +53,9 @@ def prepare_engine(engine: AsyncEngine, settings: DatabaseSettings) -> None:
         cursor.close()
 
 
-def reading_engine(engine: AsyncEngine, settings: DatabaseSettings) -> AsyncEngine:
-    """Return the engine itself: SQLite's driver begins a transaction for changes only."""
-    return engine
+def reading_options(settings: DatabaseSettings) -> dict[str, Any]:
+    """Return no options: SQLite's driver begins a transaction for changes only."""
+    return {}
 
 
 async def begin_snapshot(session: AsyncSession) -> None:

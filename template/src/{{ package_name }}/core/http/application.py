@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from ..about import TITLE, VERSION
 from ..lifespan import State, add_lifespan
 from .docs import add_docs
+from .etag import describe_conditional_reads
 from .health import add_health
 from .middleware import add_http_layers
 from .problems import add_problem_handlers, describe_problems
@@ -27,7 +28,9 @@ class ProblemFastAPI(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Describe the API, once."""
         if self.openapi_schema is None:
-            describe_problems(super().openapi())
+            document = super().openapi()
+            describe_problems(document)
+            describe_conditional_reads(document)
         return super().openapi()
 
 

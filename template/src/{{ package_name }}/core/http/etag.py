@@ -12,9 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Header, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel
-from pydantic.json_schema import SkipJsonSchema
 from starlette.datastructures import MutableHeaders
 
 from ..errors import InvalidRequestError
@@ -94,13 +93,20 @@ async def get_response_headers(response: Response) -> MutableHeaders:
 
 
 ResponseHeadersDep = Annotated[MutableHeaders, Depends(get_response_headers)]
-IfNoneMatch = Annotated[
-    list[str] | SkipJsonSchema[None],
-    Header(
-        alias="If-None-Match",
-        description="Respond with 304 if this `ETag` is still the current one.",
-    ),
-]
+IF_NONE_MATCH: dict[str, Any] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "Respond with 304 if this `ETag` is still the current one.",
+    "schema": {"type": "string"},
+}
+
+
+def describe_conditional_reads(document: dict[str, Any]) -> None:
+    """Add the header to the operations of an OpenAPI document that respond with 304."""
+    for path in document.get("paths", {}).values():
+        for operation in path.values():
+            if "304" in operation["responses"]:
+                operation.setdefault("parameters", []).append(IF_NONE_MATCH)
 
 
 def conditional_get(
@@ -111,12 +117,11 @@ def conditional_get(
     own = next((one.name for one in parameters if one.annotation is Response), "")
 
     @wraps_endpoint(endpoint)
-    async def read(
-        *, if_none_match: IfNoneMatch = None, **arguments: object
-    ) -> Schema | Response:
+    async def read(*, conditions: Request, **arguments: object) -> Schema | Response:
         copies: list[str] | None = []
-        if if_none_match is not None:
-            copies = parse_entity_tags("If-None-Match", if_none_match)
+        # Not a parameter: FastAPI would take longer to fill one than to read this.
+        if lines := conditions.headers.getlist("If-None-Match"):
+            copies = parse_entity_tags("If-None-Match", lines)
         content = await endpoint(**arguments)
         # FastAPI would validate it again and build the same text a second time.
         body = content.model_dump_json(by_alias=True).encode()

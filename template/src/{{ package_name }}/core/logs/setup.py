@@ -117,6 +117,8 @@ def configure_logging(settings: LogSettings) -> None:
             processors=[ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
+    # Nothing prints these, and each line would look them up.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
