@@ -2,7 +2,7 @@
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 
 from order_service.core.http.etag import conditional_get
 
@@ -77,6 +77,27 @@ async def test_changed_content_is_sent(
     assert response.headers["ETag"] == changed.headers["ETag"] != tag
 
 
+@pytest.mark.parametrize("tags", [['"x"', "{tag}"], ["{tag}", '"x"']])
+async def test_lines_of_a_condition_are_one_list(
+    client: httpx2.AsyncClient, created: httpx2.Response, trial: str, tags: list[str]
+) -> None:
+    lines = [("If-None-Match", tag.format(tag=created.headers["ETag"])) for tag in tags]
+
+    response = await client.get(trial, headers=lines)
+
+    assert response.status_code == 304
+
+
+async def test_condition_is_described(client: httpx2.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+
+    read = document["paths"][f"{TRIALS}/{{trial_id}}"]["get"]
+    listed = document["paths"][TRIALS]["get"]
+    described = [one for one in read["parameters"] if one["name"] == "If-None-Match"]
+    assert [(one["in"], one["schema"]) for one in described] == [("header", {"type": "string"})]
+    assert "If-None-Match" not in [one["name"] for one in listed.get("parameters", [])]
+
+
 async def test_invalid_condition_is_refused(client: httpx2.AsyncClient, trial: str) -> None:
     response = await client.get(trial, headers={"If-None-Match": "1"})
 
@@ -117,12 +138,12 @@ async def test_cors_allows_conditional_headers_and_exposes_the_tag(
 async def test_headers_of_the_endpoint_are_sent_as_well(app: FastAPI) -> None:
     @app.get("/tagged")
     @conditional_get
-    async def read_tagged(response: Response) -> TrialWrite:
-        response.headers["Content-Language"] = "de"
+    async def read_tagged(request: Request, response: Response) -> TrialWrite:
+        response.headers["Content-Language"] = request.headers["Accept-Language"]
         return TrialWrite(name="Lampe")
 
     async with running(app) as service, client_of(service) as client:
-        sent = await client.get("/tagged")
+        sent = await client.get("/tagged", headers={"Accept-Language": "de"})
 
     assert sent.headers["Content-Language"] == "de"
     assert sent.headers["Content-Type"] == "application/json"

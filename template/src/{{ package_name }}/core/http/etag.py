@@ -6,15 +6,13 @@ field in the schema changes the response and leaves the moment as it is.
 """
 
 import hashlib
-import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel
-from starlette.datastructures import MutableHeaders
 
 from ..errors import InvalidRequestError
 from .endpoints import wraps_endpoint
@@ -87,12 +85,6 @@ def parse_entity_tags(name: str, lines: Sequence[str]) -> list[str] | None:
     return ENTITY_TAG.findall(text)
 
 
-async def get_response_headers(response: Response) -> MutableHeaders:
-    """Return the headers that FastAPI adds to the response."""
-    return response.headers
-
-
-ResponseHeadersDep = Annotated[MutableHeaders, Depends(get_response_headers)]
 IF_NONE_MATCH: dict[str, Any] = {
     "name": "If-None-Match",
     "in": "header",
@@ -113,11 +105,11 @@ def conditional_get(
     endpoint: Callable[..., Awaitable[Schema]],
 ) -> Callable[..., Awaitable[Schema | Response]]:
     """Add ETag and caching headers to a GET route, and 304 on ``If-None-Match``."""
-    parameters = inspect.signature(endpoint, eval_str=True).parameters.values()
-    own = next((one.name for one in parameters if one.annotation is Response), "")
 
     @wraps_endpoint(endpoint)
-    async def read(*, conditions: Request, **arguments: object) -> Schema | Response:
+    async def read(
+        *, conditions: Request, given: Response, **arguments: object
+    ) -> Schema | Response:
         copies: list[str] | None = []
         # Not a parameter: FastAPI would take longer to fill one than to read this.
         if lines := conditions.headers.getlist("If-None-Match"):
@@ -131,8 +123,7 @@ def conditional_get(
         if copies is None or {tag, f"W/{tag}"} & set(copies):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         response = Response(body, headers=headers, media_type="application/json")
-        if isinstance(given := arguments.get(own), Response):
-            response.raw_headers += given.raw_headers
+        response.raw_headers += given.raw_headers
         return response
 
     return read
@@ -144,11 +135,9 @@ def tagged(
     """Add an ETag to a route that creates or changes a record."""
 
     @wraps_endpoint(endpoint)
-    async def write(
-        *, response_headers: ResponseHeadersDep, **arguments: object
-    ) -> Schema:
+    async def write(*, tagged_response: Response, **arguments: object) -> Schema:
         content = await endpoint(**arguments)
-        response_headers["ETag"] = entity_tag(content)
+        tagged_response.headers["ETag"] = entity_tag(content)
         return content
 
     return write
