@@ -108,11 +108,11 @@ def conditional_get(
 
     @wraps_endpoint(endpoint)
     async def read(
-        *, conditions: Request, given: Response, **arguments: object
+        *, tag_request: Request, tag_response: Response, **arguments: object
     ) -> Schema | Response:
         copies: list[str] | None = []
         # Not a parameter: FastAPI would take longer to fill one than to read this.
-        if lines := conditions.headers.getlist("If-None-Match"):
+        if lines := tag_request.headers.getlist("If-None-Match"):
             copies = parse_entity_tags("If-None-Match", lines)
         content = await endpoint(**arguments)
         # FastAPI would validate it again and build the same text a second time.
@@ -123,7 +123,7 @@ def conditional_get(
         if copies is None or {tag, f"W/{tag}"} & set(copies):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         response = Response(body, headers=headers, media_type="application/json")
-        response.raw_headers += given.raw_headers
+        response.raw_headers += tag_response.raw_headers
         return response
 
     return read
@@ -135,9 +135,9 @@ def tagged(
     """Add an ETag to a route that creates or changes a record."""
 
     @wraps_endpoint(endpoint)
-    async def write(*, tagged_response: Response, **arguments: object) -> Schema:
+    async def write(*, tag_response: Response, **arguments: object) -> Schema:
         content = await endpoint(**arguments)
-        tagged_response.headers["ETag"] = entity_tag(content)
+        tag_response.headers["ETag"] = entity_tag(content)
         return content
 
     return write
